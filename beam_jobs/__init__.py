@@ -1,0 +1,1 @@
+"""Apache Beam jobs over a run folder: the only package that imports Beam."""

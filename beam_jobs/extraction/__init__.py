@@ -1,0 +1,1 @@
+"""From pages, archives and tables to rows of image and text. No Beam."""

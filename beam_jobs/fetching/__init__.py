@@ -1,0 +1,1 @@
+"""From a URL to training pixels: safe HTTP, decoding, resizing, encoding. No Beam."""

@@ -1,0 +1,1 @@
+"""Duplicates and clusters among embeddings and hashes. No Beam."""

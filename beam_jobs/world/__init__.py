@@ -1,0 +1,1 @@
+"""The embedded world: pictures, pages and their ground truth, drawn by code."""

@@ -1,0 +1,1 @@
+"""Judgement of a batch: scorers add columns, rules read them. No Beam."""
