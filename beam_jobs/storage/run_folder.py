@@ -1,0 +1,93 @@
+"""Where everything of a run stands: the paths below WORK, and nothing else.
+
+In: the folder's URL. Out: URLs of tables, shards, sidecars and ledgers; no file is touched here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beam_jobs.storage.files import join
+
+SHARD_DIGITS = 5
+
+
+def shard_name(shard: int) -> str:
+    """A shard's number as its files bear it: `00012`."""
+    return f"{shard:0{SHARD_DIGITS}d}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths below a run folder, any fsspec URL."""
+
+    work: str
+
+    def pairs(self, part: int) -> str:
+        return join(self.work, "pairs", f"part-{shard_name(part)}.parquet")
+
+    def preselected(self, part: int) -> str:
+        return join(self.work, "preselected", f"part-{shard_name(part)}.parquet")
+
+    def planned(self, shard: int) -> str:
+        return join(self.work, "planned", f"{shard_name(shard)}.parquet")
+
+    def image_tar(self, shard: int) -> str:
+        return join(self.work, "images", f"{shard_name(shard)}.tar")
+
+    def image_table(self, shard: int) -> str:
+        return join(self.work, "images", f"{shard_name(shard)}.parquet")
+
+    def image_stats(self, shard: int) -> str:
+        return join(self.work, "images", f"{shard_name(shard)}_stats.json")
+
+    def scores(self, label: str, shard: int) -> str:
+        return join(self.work, "scores", label, f"{shard_name(shard)}.parquet")
+
+    def embeddings(self, label: str) -> str:
+        return join(self.work, "embeddings", label)
+
+    def image_embeddings(self, label: str, shard: int) -> str:
+        return join(self.embeddings(label), "img_emb", f"img_emb_{shard_name(shard)}.npy")
+
+    def text_embeddings(self, label: str, shard: int) -> str:
+        return join(self.embeddings(label), "text_emb", f"text_emb_{shard_name(shard)}.npy")
+
+    def embedding_table(self, label: str, shard: int) -> str:
+        return join(self.embeddings(label), "metadata", f"metadata_{shard_name(shard)}.parquet")
+
+    def groups(self, label: str, shard: int) -> str:
+        return join(self.work, "groups", label, f"{shard_name(shard)}.parquet")
+
+    def centroids(self, label: str) -> str:
+        return join(self.work, "groups", label, "centroids.npy")
+
+    def selected(self, recipe: str, shard: int) -> str:
+        return join(self.work, "selected", recipe, f"{shard_name(shard)}.parquet")
+
+    def shards(self, recipe: str) -> str:
+        return join(self.work, "shards", recipe)
+
+    def shard_tar(self, recipe: str, number: int) -> str:
+        return join(self.shards(recipe), f"{shard_name(number)}.tar")
+
+    def shard_table(self, recipe: str, number: int) -> str:
+        return join(self.shards(recipe), f"{shard_name(number)}.parquet")
+
+    def shard_stats(self, recipe: str, number: int) -> str:
+        return join(self.shards(recipe), f"{shard_name(number)}_stats.json")
+
+    def manifest(self, recipe: str) -> str:
+        """What training reads beside the shards; in a folder of its own, since img2dataset's tools read every
+        `*.json` beside shards as statistics."""
+        return join(self.shards(recipe), "dataset", "manifest.json")
+
+    def report(self, recipe: str) -> str:
+        return join(self.work, "report", recipe, "index.html")
+
+    def ledger(self, stage: str) -> str:
+        """The ledger of a stage: `download`, `score/clip`, `select/base` ..."""
+        return join(self.work, "ledger", stage)
+
+    def marker(self, stage: str, shard: int) -> str:
+        return join(self.ledger(stage), f"{shard_name(shard)}.json")
