@@ -1,0 +1,91 @@
+"""Doing shards and writing down what became of them: the one place where work meets the ledger.
+
+In: tasks, each with the tickets of the shards that it makes. Out: their markers, written last, and Beam counters by
+reason under the namespace `pairmill`, named `<stage>/<reason>` on every runner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
+from beam_jobs.storage.run_folder import RunFolder
+
+__all__ = ["DoShards", "Job", "MarkDone", "Tally", "Ticket", "record"]
+
+NAMESPACE = "pairmill"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task with the tickets of what it makes; a stage with several sidecars a shard has several."""
+
+    task: Any
+    tickets: tuple[Ticket, ...]
+
+
+def record(work: str, ticket: Ticket, tally: Tally, *, seconds: float) -> Marker:
+    """Writes a shard's marker, after its data, and counts its reasons."""
+    marker = Marker(ticket, tally, round(seconds, 3))
+    Ledger(RunFolder(work).ledger(ticket.stage)).write_marker(marker)
+    for reason, rows in tally.reasons.items():
+        Metrics.counter(NAMESPACE, f"{ticket.stage}/{reason}").inc(rows)
+    return marker
+
+
+def _tallies(made: Tally | Mapping[str, Tally], tickets: Iterable[Ticket]) -> Iterator[tuple[Ticket, Tally]]:
+    for ticket in tickets:
+        yield ticket, made if isinstance(made, Tally) else made[ticket.stage]
+
+
+class _DoShard(beam.DoFn):
+    def __init__(self, work: str, do: Callable[[Any], Any]) -> None:
+        self._work = work
+        self._do = do
+
+    def process(self, job: Job) -> Iterator[Marker]:
+        started = time.monotonic()
+        made = self._do(job.task)
+        seconds = time.monotonic() - started
+        for ticket, tally in _tallies(made, job.tickets):
+            yield record(self._work, ticket, tally, seconds=seconds)
+
+
+class DoShards(beam.PTransform):
+    """Jobs to markers: `do(task)` makes a shard and returns its Tally, or a Tally per stage of its tickets."""
+
+    def __init__(self, work: str, do: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._work = work
+        self._do = do
+
+    def expand(self, jobs: beam.PCollection) -> beam.PCollection:
+        return jobs | "DoShard" >> beam.ParDo(_DoShard(self._work, self._do))
+
+
+class _Mark(beam.DoFn):
+    def __init__(self, work: str, tickets: Iterable[Ticket]) -> None:
+        self._work = work
+        self._tickets = {(ticket.stage, ticket.shard): ticket for ticket in tickets}
+
+    def process(self, made: tuple[str, int, Tally]) -> Iterator[Marker]:
+        stage, shard, tally = made
+        yield record(self._work, self._tickets[stage, shard], tally, seconds=0.0)
+
+
+class MarkDone(beam.PTransform):
+    """(stage, shard, Tally) of shards that came out of a shuffle to markers, by the tickets given at launch."""
+
+    def __init__(self, work: str, tickets: Iterable[Ticket]) -> None:
+        super().__init__()
+        self._work = work
+        self._tickets = tuple(tickets)
+
+    def expand(self, made: beam.PCollection) -> beam.PCollection:
+        return made | "Mark" >> beam.ParDo(_Mark(self._work, self._tickets))
