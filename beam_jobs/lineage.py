@@ -1,0 +1,96 @@
+"""What made what: the configuration and the fingerprint of every ledger of a run, from recipe and sources alone.
+
+In: a recipe, the sources, the scorers. Out: products in the order of the flow. A product's fingerprint covers its
+own section and those of all before it, so equal fingerprints mean equal outputs; `permanent` products (pairs,
+images, scores, captions) are never made anew over another configuration's, the others bear the recipe's name and are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.run_folder import RunFolder
+from schemas.keys import fingerprint
+from schemas.refusal import Refusal
+
+# Raised when a stage would make other bytes of the same inputs and configuration.
+VERSIONS = {
+    "extract": 1,
+    "preselect": 1,
+    "download": 1,
+    "score": 1,
+    "group": 1,
+    "select": 1,
+    "write": 1,
+    "report": 1,
+}
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one ledger stands for."""
+
+    ledger: str
+    configuration: Any
+    fingerprint: str
+    permanent: bool
+
+
+class Lineage:
+    """The products of a run, by ledger, in the order of the flow."""
+
+    def __init__(self) -> None:
+        self._products: dict[str, Product] = {}
+
+    def add(self, ledger: str, section: Any, *, after: Sequence[str], permanent: bool) -> None:
+        stage = ledger.partition("/")[0]
+        configuration = {"stage": stage, "version": VERSIONS[stage], "section": section}
+        origin = [self._products[name].fingerprint for name in after]
+        made = fingerprint({**configuration, "after": origin})
+        self._products[ledger] = Product(ledger, configuration, made, permanent)
+
+    def __getitem__(self, ledger: str) -> Product:
+        return self._products[ledger]
+
+    def __iter__(self) -> Iterator[Product]:
+        return iter(self._products.values())
+
+    def of_stage(self, stage: str) -> list[Product]:
+        return [product for product in self if product.configuration["stage"] == stage]
+
+
+def difference(before: Any, now: Any, path: str = "") -> str:
+    """The first place where two JSON-like values differ, for people: `section.image_size: 256, now 512`."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*before, *now}):
+            if before.get(key) != now.get(key):
+                return difference(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (old, new) in enumerate(zip(before, now, strict=True)):
+            if old != new:
+                return difference(old, new, f"{path}[{number}]")
+    return f"{path or 'configuration'}: {before!r}, now {now!r}"
+
+
+def check_folder(folder: RunFolder, products: Sequence[Product]) -> list[Product]:
+    """The products whose outputs in the folder are another configuration's and may be made anew.
+
+    Raises Refusal when a permanent one is.
+    """
+    remade = []
+    for product in products:
+        manifest = Ledger(folder.ledger(product.ledger)).read_manifest()
+        if manifest is None or manifest.fingerprint == product.fingerprint:
+            continue
+        if product.permanent:
+            found = difference(manifest.configuration, product.configuration)
+            if manifest.configuration == product.configuration:
+                found = "an earlier stage differs"
+            raise Refusal(
+                f"{folder.work} holds {product.ledger} made with another configuration ({found}); use another --work"
+            )
+        remade.append(product)
+    return remade

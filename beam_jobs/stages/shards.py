@@ -1,0 +1,162 @@
+"""Write: the kept pairs as training shards of exactly N samples, numbered without gaps.
+
+In: for consecutive image shards, the tar, its tables side by side (planned, images, scores, groups) and the
+selection. Out: shards/<recipe>/NNNNN.tar (WebDataset: image, json, txt), NNNNN.parquet with every column learned,
+NNNNN_stats.json with the number of samples, as DataComp's resharder writes it; then a manifest with checksums
+and a dataset card. The bytes depend on the rows alone: sorted members, fixed owner, mode and time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from beam_jobs.storage.files import atomic_write, open_read, write_bytes
+from beam_jobs.storage.ledger import Tally
+from beam_jobs.storage.parquet import open_table, read_table
+from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.tar_shard import Sample, TarShardWriter, iter_samples
+from schemas.reasons import KEPT
+
+# Constant on rows that are kept, or said better by another column.
+_LEFT_OUT = ("reason", "status", "error_message", "caption")
+_ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Kept rows `first` to `last` (excluded) of an image shard, counted among its kept rows."""
+
+    shard: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """One training shard: where its rows lie, and which sidecars are joined to them."""
+
+    work: str
+    recipe: str
+    shard: int
+    slices: tuple[Slice, ...]
+    score_labels: tuple[str, ...]
+    group_labels: tuple[str, ...]
+    caption: str
+
+
+def plan_slices(kept: Sequence[int], *, samples_per_shard: int) -> list[tuple[Slice, ...]]:
+    """Training shards over image shards with these numbers of kept rows: N samples each, the last one fewer."""
+    shards: list[tuple[Slice, ...]] = []
+    current: list[Slice] = []
+    room = samples_per_shard
+    for shard, rows in enumerate(kept):
+        first = 0
+        while first < rows:
+            last = min(rows, first + room)
+            current.append(Slice(shard, first, last))
+            room -= last - first
+            first = last
+            if room == 0:
+                shards.append(tuple(current))
+                current, room = [], samples_per_shard
+    if current:
+        shards.append(tuple(current))
+    return shards
+
+
+def _occurrences(uids: Sequence[str]) -> list[int]:
+    """How often each uid stood before it in the list: 0 unless a recipe keeps repeated pairs."""
+    seen: dict[str, int] = {}
+    numbers = []
+    for uid in uids:
+        numbers.append(seen.get(uid, 0))
+        seen[uid] = numbers[-1] + 1
+    return numbers
+
+
+def join_sidecars(
+    folder: RunFolder, shard: int, *, score_labels: Sequence[str], group_labels: Sequence[str]
+) -> pa.Table:
+    """All that is known of an image shard's rows, side by side; `image_key` is the key inside its tar."""
+    tables = [read_table(folder.planned(shard)), read_table(folder.image_table(shard))]
+    tables += [read_table(folder.scores(label, shard)) for label in score_labels]
+    tables += [read_table(folder.groups(label, shard)) for label in group_labels]
+    columns: dict[str, pa.ChunkedArray] = {}
+    for table in tables:
+        if table["uid"] != tables[0]["uid"]:
+            raise ValueError(f"the tables of image shard {shard} do not have the same rows")
+        for name in table.column_names:
+            if name not in _LEFT_OUT:
+                columns.setdefault("image_key" if name == "key" else name, table[name])
+    return pa.table(columns)
+
+
+def _kept_rows(task: WriteTask, part: Slice) -> pa.Table:
+    folder = RunFolder(task.work)
+    table = join_sidecars(
+        folder, part.shard, score_labels=task.score_labels, group_labels=task.group_labels
+    )
+    keep = read_table(folder.selected(task.recipe, part.shard), ["keep"])["keep"]
+    kept = table.filter(keep)
+    uids = kept["uid"].to_pylist()
+    keys = [f"{uid}-{number}" for uid, number in zip(uids, _occurrences(uids), strict=True)]
+    kept = kept.add_column(0, "key", pa.array(keys, pa.string()))
+    return kept.slice(part.first, part.last - part.first)
+
+
+def _samples(folder: RunFolder, shard: int, image_keys: Sequence[str]) -> Iterator[Sample]:
+    """The stored samples of these keys, which are in the tar's order; KeyError when one is absent."""
+    wanted = set(image_keys)
+    with open_read(folder.image_tar(shard)) as file:
+        found = iter_samples(file, wanted.__contains__)
+        for key in image_keys:
+            sample = next(found, None)
+            if sample is None or sample.key != key:
+                raise KeyError(f"sample {key} is not at its place in {folder.image_tar(shard)}")
+            yield sample
+
+
+def _add_sample(tar: TarShardWriter, row: Mapping[str, Any], sample: Sample, *, caption: str) -> int:
+    images = {extension: data for extension, data in sample.members.items() if extension not in ("json", "txt")}
+    for extension, data in sorted(images.items()):
+        tar.add(f"{row['key']}.{extension}", data)
+    tar.add(f"{row['key']}.json", json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
+    tar.add(f"{row['key']}.txt", (row[caption] or "").encode("utf-8", "replace"))
+    return sum(map(len, images.values()))
+
+
+def write_shard(task: WriteTask) -> Tally:
+    """Writes one training shard: tar, then stats, then the table."""
+    folder = RunFolder(task.work)
+    rows = pa.concat_tables([_kept_rows(task, part) for part in task.slices], promote_options="permissive")
+    image_bytes = 0
+    start = 0
+    with atomic_write(folder.shard_tar(task.recipe, task.shard)) as file:
+        tar = TarShardWriter(file)
+        for part in task.slices:
+            table = rows.slice(start, part.last - part.first)
+            start += table.num_rows
+            samples = _samples(folder, part.shard, table["image_key"].to_pylist())
+            for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    image_bytes += _add_sample(tar, row, next(samples), caption=task.caption)
+        tar.close()
+        tar_bytes = file.tell()
+    tar_digest = file.hexdigest()
+    stats = json.dumps({"successes": rows.num_rows}, indent=4) + "\n"
+    write_bytes(folder.shard_stats(task.recipe, task.shard), stats.encode())
+    with open_table(folder.shard_table(task.recipe, task.shard), rows.schema) as table_file:
+        table_file.write(rows.combine_chunks())
+    return Tally(
+        rows_in=rows.num_rows,
+        reasons={KEPT: rows.num_rows},
+        digest=f"{tar_digest}+{table_file.hexdigest()}",
+        numbers={"tar_bytes": tar_bytes, "image_bytes": image_bytes},
+    )
+
+
