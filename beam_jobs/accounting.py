@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -70,22 +70,28 @@ class DoShards(beam.PTransform):
 
 
 class _Mark(beam.DoFn):
-    def __init__(self, work: str, tickets: Iterable[Ticket]) -> None:
+    def __init__(self, work: str, tickets: Iterable[Ticket], grown: Ticket | None) -> None:
         self._work = work
         self._tickets = {(ticket.stage, ticket.shard): ticket for ticket in tickets}
+        self._grown = grown
 
     def process(self, made: tuple[str, int, Tally]) -> Iterator[Marker]:
         stage, shard, tally = made
-        yield record(self._work, self._tickets[stage, shard], tally, seconds=0.0)
+        ticket = replace(self._grown, shard=shard) if self._grown else self._tickets[stage, shard]
+        yield record(self._work, ticket, tally, seconds=0.0)
 
 
 class MarkDone(beam.PTransform):
-    """(stage, shard, Tally) of shards that came out of a shuffle to markers, by the tickets given at launch."""
+    """(stage, shard, Tally) of shards that came out of a shuffle to markers, by the tickets given at launch.
 
-    def __init__(self, work: str, tickets: Iterable[Ticket]) -> None:
+    grown: the ticket of shards that only the pipeline can number; theirs differ in the number alone.
+    """
+
+    def __init__(self, work: str, tickets: Iterable[Ticket] = (), *, grown: Ticket | None = None) -> None:
         super().__init__()
         self._work = work
         self._tickets = tuple(tickets)
+        self._grown = grown
 
     def expand(self, made: beam.PCollection) -> beam.PCollection:
-        return made | "Mark" >> beam.ParDo(_Mark(self._work, self._tickets))
+        return made | "Mark" >> beam.ParDo(_Mark(self._work, self._tickets, self._grown))

@@ -13,8 +13,11 @@ from typing import Any
 
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
+from filters.scorer import Scorer
 from schemas.keys import fingerprint
+from schemas.recipe import Recipe
 from schemas.refusal import Refusal
+from schemas.sources import Source
 
 # Raised when a stage would make other bytes of the same inputs and configuration.
 VERSIONS = {
@@ -33,6 +36,7 @@ VERSIONS = {
 class Product:
     """What one ledger stands for."""
 
+    stage: str
     ledger: str
     configuration: Any
     fingerprint: str
@@ -45,12 +49,11 @@ class Lineage:
     def __init__(self) -> None:
         self._products: dict[str, Product] = {}
 
-    def add(self, ledger: str, section: Any, *, after: Sequence[str], permanent: bool) -> None:
-        stage = ledger.partition("/")[0]
-        configuration = {"stage": stage, "version": VERSIONS[stage], "section": section}
+    def add(self, stage: str, ledger: str, section: Any, *, after: Sequence[str], permanent: bool) -> None:
+        configuration = {"version": VERSIONS[stage], "section": section}
         origin = [self._products[name].fingerprint for name in after]
-        made = fingerprint({**configuration, "after": origin})
-        self._products[ledger] = Product(ledger, configuration, made, permanent)
+        made = fingerprint({"ledger": ledger, **configuration, "after": origin})
+        self._products[ledger] = Product(stage, ledger, configuration, made, permanent)
 
     def __getitem__(self, ledger: str) -> Product:
         return self._products[ledger]
@@ -59,7 +62,30 @@ class Lineage:
         return iter(self._products.values())
 
     def of_stage(self, stage: str) -> list[Product]:
-        return [product for product in self if product.configuration["stage"] == stage]
+        return [product for product in self if product.stage == stage]
+
+
+def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scorer]) -> Lineage:
+    """The products of a recipe over sources, scored by these scorers of the recipe's list."""
+    lineage = Lineage()
+    given = {"sources": [source.to_json() for source in sources]}
+    lineage.add("extract", "extract", given, after=[], permanent=True)
+    planning = {**recipe.section("preselect"), "rows_per_shard": recipe.download.rows_per_shard}
+    lineage.add("preselect", "preselect", planning, after=["extract"], permanent=True)
+    lineage.add("preselect", "planned", planning, after=["preselect"], permanent=True)
+    lineage.add("download", "download", recipe.section("download"), after=["planned"], permanent=True)
+    scored = [f"score/{scorer.label}" for scorer in scorers]
+    for ledger, scorer in zip(scored, scorers, strict=True):
+        lineage.add("score", ledger, scorer.configuration(), after=["download"], permanent=True)
+    grouped = [f"group/{grouper.label}" for grouper in recipe.group.groupers]
+    for ledger, grouper in zip(grouped, recipe.group.to_json(), strict=True):
+        lineage.add("group", ledger, grouper, after=["download", *scored], permanent=False)
+    selected, written = f"select/{recipe.name}", f"write/{recipe.name}"
+    after = ["download", *scored, *grouped]
+    lineage.add("select", selected, recipe.section("select"), after=after, permanent=False)
+    lineage.add("write", written, recipe.section("write"), after=[selected], permanent=False)
+    lineage.add("report", f"report/{recipe.name}", recipe.to_json(), after=[written], permanent=False)
+    return lineage
 
 
 def difference(before: Any, now: Any, path: str = "") -> str:

@@ -1,0 +1,194 @@
+"""The command line: `pairmill COMMAND ...`.
+
+In: arguments; flags that are not ours go to Beam. Out: an exit status: 0 done; 1 failed; 2 refused at launch, nothing
+written; 3 done, but more rows or shards failed than the recipe allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from schemas.refusal import Refusal
+
+DONE, FAILED, REFUSED, TOO_MANY_FAILURES = 0, 1, 2, 3
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, without the usage before it."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise Refusal(f"{self.prog}: {message}")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="pairmill",
+        description="A mill for image-text pairs: from the web's noisy images and alt-texts to a training set.",
+        epilog="example: pairmill run --recipe base --source html:pages.txt --work out",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for add in (_add_run, _add_plan, _add_counts, _add_catalogues, _add_world, _add_demo):
+        add(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[_Parser], name: str, purpose: str, example: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose, epilog=f"example: pairmill {example}")
+
+
+def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    from beam_jobs.flow import FLOW
+
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="KIND:URL",
+        help="where pairs come from (again for more): warc, wat, html, table or shards",
+    )
+    parser.add_argument("--url_column", default="url", help="of a table source (default: url)")
+    parser.add_argument("--text_column", default="text", help="of a table source (default: text)")
+    parser.add_argument(
+        "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(FLOW)} (default: all)"
+    )
+    parser.add_argument(
+        "--resolve",
+        action="append",
+        default=[],
+        metavar="PATTERN=HOST:PORT",
+        help="send hosts that match to one address, as curl's --resolve; the only way to a private address",
+    )
+    parser.add_argument("--contact", metavar="URL|MAIL", help="told to servers in the user agent")
+    parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
+
+
+def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "run",
+        "Run a recipe's stages over sources; what is done already is not done again.",
+        "run --recipe base --source html:pages.txt --work out --runner DirectRunner",
+    )
+    _add_launch_arguments(parser)
+    parser.set_defaults(do=_run)
+
+
+def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "plan",
+        "Show what is done and what would run; runs nothing.",
+        "plan --recipe base --source html:pages.txt --work out",
+    )
+    _add_launch_arguments(parser)
+    parser.set_defaults(do=_plan)
+
+
+def _add_counts(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands, "counts", "Every reason and its count, stage by stage.", "counts --work out --recipe base"
+    )
+    parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
+    parser.add_argument("--recipe", metavar="NAME", help="the recipe whose selection to count (default: all)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(do=_counts)
+
+
+def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
+    for kind in ("recipes", "scorers"):
+        parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind)
+        parser.add_argument("name", nargs="?", help=f"one of the {kind}")
+        parser.set_defaults(do=_catalogue, kind=kind)
+
+
+def _add_world(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "world",
+        "Write the embedded world: a small web with pictures, pages and their ground truth.",
+        "world out/world --pairs 1000 --seed 0",
+    )
+    parser.add_argument("folder", metavar="DIR", help="where to write it")
+    parser.add_argument("--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another world (default: 0)")
+    parser.set_defaults(do=_world)
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands, "demo", "Run recipe `base` on the embedded world, offline.", "demo out --pairs 1000"
+    )
+    parser.add_argument("folder", metavar="DIR", help="where the world and the run folder go")
+    parser.add_argument("--pairs", type=int, default=1_000, help="image references in the world (default: 1000)")
+    parser.set_defaults(do=_demo)
+
+
+def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.launch import prepare, run_stages
+
+    return run_stages(prepare(arguments, beam_flags))
+
+
+def _plan(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.launch import prepare
+    from beam_jobs.overview import plan_lines
+
+    print("\n".join(plan_lines(prepare(arguments, beam_flags))))
+    return DONE
+
+
+def _counts(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.overview import count_lines, counts
+
+    _refuse_flags(beam_flags)
+    found = counts(arguments.work, recipe=arguments.recipe)
+    print(json.dumps(found, indent=1) if arguments.json else "\n".join(count_lines(found)))
+    return DONE
+
+
+def _catalogue(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.overview import catalogue_lines
+
+    _refuse_flags(beam_flags)
+    print("\n".join(catalogue_lines(arguments.kind, arguments.name)))
+    return DONE
+
+
+def _world(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.demo import make_world
+
+    _refuse_flags(beam_flags)
+    return make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed)
+
+
+def _demo(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.demo import run_demo
+
+    return run_demo(arguments.folder, pairs=arguments.pairs, beam_flags=beam_flags)
+
+
+def _refuse_flags(flags: Sequence[str]) -> None:
+    if flags:
+        raise Refusal(f"unrecognized arguments: {' '.join(flags)}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; a user's mistake ends in one line."""
+    try:
+        arguments, beam_flags = _parser().parse_known_args(argv)
+        do: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.do
+        return do(arguments, beam_flags)
+    except Refusal as refusal:
+        print(f"pairmill: refused: {' '.join(str(refusal).split())}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("pairmill: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return FAILED
+

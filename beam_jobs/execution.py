@@ -1,0 +1,123 @@
+"""Executing a run: stage after stage, each as one Beam job over what is not done yet.
+
+In: a checked run, the stages, a runner. Out: markers, manifests, and a line a stage on the terminal. Every stage
+ends with all its shards made, or with StageFailed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+
+from beam_jobs.accounting import Ticket
+from beam_jobs.flow import FLOW, Run, Work
+from beam_jobs.lineage import Product
+from beam_jobs.progress import say, watching
+from beam_jobs.runners import BeamRunner
+from beam_jobs.storage.files import remove_tree
+from beam_jobs.storage.ledger import Manifest, Marker
+from schemas.reasons import KEPT
+
+_REASONS_SHOWN = 4
+
+
+class StageFailed(Exception):
+    """A stage ended without all its shards; the message says how many are there."""
+
+
+def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], runner: BeamRunner) -> None:
+    """Runs the stages in order; what is done is skipped. `remade` is another configuration's and is removed first."""
+    for product in remade:
+        remove_tree(run.output_folder(product))
+        run.ledger(product.ledger).clear()
+    with runner:
+        for stage in stages:
+            run_stage(run, stage, runner)
+
+
+def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:
+    """Makes the shards of a stage that are not done, checks that all are, and closes its ledgers."""
+    work = FLOW[stage](run)
+    done = done_markers(run, work)
+    todo = [ticket for ticket in work.tickets if (ticket.stage, ticket.shard) not in done]
+    if work.whole and (todo or not _is_grown(run, work)):
+        todo = list(work.tickets)
+    before = "done before: " if not todo else ""
+    if todo:
+        _open(run, stage, work, whole=len(todo) == len(work.tickets))
+        ledgers = [run.ledger(product.ledger) for product in run.lineage.of_stage(stage)]
+        with watching(stage, ledgers, shards=len(work.tickets), before=len(work.tickets) - len(todo)):
+            _make(work, todo, runner, name=stage)
+        done = done_markers(run, work)
+        if len(done) < len(work.tickets):
+            raise StageFailed(f"{stage}: {len(done)} of {len(work.tickets)} shards were made")
+    _close(run, stage, work, done.values())
+    work.finish(done.values())
+    say(f"{stage:<11} {before}{sum_up(done.values())}")
+
+
+def done_markers(run: Run, work: Work) -> dict[tuple[str, int], Marker]:
+    """The markers of what a stage need not make again, by ledger and shard."""
+    found = {}
+    for stage in dict.fromkeys(ticket.stage for ticket in work.tickets):
+        tickets = [ticket for ticket in work.tickets if ticket.stage == stage]
+        found.update({(stage, shard): marker for shard, marker in run.ledger(stage).done(tickets).items()})
+    return found
+
+
+def sum_up(markers: Iterable[Marker]) -> str:
+    """Kept rows and the most frequent other reasons of one ledger's markers, in one line."""
+    first, counts = "", Counter[str]()
+    for marker in markers:
+        first = first or marker.ticket.stage
+        if marker.ticket.stage == first:
+            counts.update(marker.tally.reasons)
+    total = counts.total()
+    kept = counts.pop(KEPT, 0)
+    others = ", ".join(f"{reason} {rows:,}" for reason, rows in counts.most_common(_REASONS_SHOWN))
+    more = f", {len(counts) - _REASONS_SHOWN} more reasons" if len(counts) > _REASONS_SHOWN else ""
+    return f"{kept:,} of {total:,}" + (f"  ({others}{more})" if others else "")
+
+
+def _make(work: Work, todo: Sequence[Ticket], runner: BeamRunner, *, name: str) -> None:
+    if work.local is not None:
+        work.local(todo)
+        return
+    pipeline = beam.Pipeline(options=runner.options(name))
+    work.expand(pipeline, todo)
+    pipeline.run().wait_until_finish()
+
+
+def _is_grown(run: Run, work: Work) -> bool:
+    """Whether the ledger whose shards the pipeline numbers is closed, or there is none."""
+    if work.grown is None:
+        return True
+    manifest = run.ledger(work.grown.stage).read_manifest()
+    return manifest is not None and manifest.state == "done" and manifest.fingerprint == work.grown.fingerprint
+
+
+def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
+    """Says whose outputs are being made. Ledgers of a stage that is made as a whole begin empty."""
+    for product in run.lineage.of_stage(stage):
+        ledger = run.ledger(product.ledger)
+        if work.whole and whole:
+            ledger.clear()
+        if ledger.read_manifest() is None:
+            ledger.write_manifest(
+                Manifest(product.ledger, product.fingerprint, "started", product.configuration, shards=0)
+            )
+
+
+def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:
+    """Writes the manifests of a finished stage."""
+    for product in run.lineage.of_stage(stage):
+        ledger = run.ledger(product.ledger)
+        if work.grown is not None and work.grown.stage == product.ledger:
+            markers = tuple(marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs)
+        else:
+            markers = tuple(marker for marker in done if marker.ticket.stage == product.ledger)
+        ledger.finish(
+            Manifest(product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers)
+        )

@@ -1,0 +1,81 @@
+"""From arguments to a run: everything is checked before anything is written.
+
+In: the command line's arguments and Beam's flags. Out: a Prepared run, or a Refusal that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from beam_jobs.fetching.addresses import parse_resolve
+from beam_jobs.fetching.policy import FetchOptions
+from beam_jobs.flow import FLOW, NotReady, Run
+from beam_jobs.lineage import Product, check_folder, lineage_of
+from beam_jobs.recipes import load_recipe
+from beam_jobs.runners import BeamRunner, choose_runner
+from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.run_folder import RunFolder
+from filters.registry import make_scorers
+from filters.rules import check_recipe
+from schemas.refusal import Refusal, unknown
+from schemas.sources import Source, parse_source
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked run, the stages asked for, and what of its folder is another configuration's and goes."""
+
+    run: Run
+    stages: tuple[str, ...]
+    remade: tuple[Product, ...]
+    runner: BeamRunner
+
+
+def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepared:
+    """Checks recipe, sources, scorers, rules, folder, stages and Beam's flags; nothing is written."""
+    runner = choose_runner(list(beam_flags))
+    recipe = load_recipe(arguments.recipe)
+    folder = RunFolder(arguments.work)
+    stages = parse_stages(arguments.stages)
+    fetch = FetchOptions(contact=arguments.contact, resolve=tuple(map(parse_resolve, arguments.resolve)))
+    sources = _sources(arguments, folder)
+    check_recipe(recipe, sources=sources)
+    lineage = lineage_of(recipe, sources, make_scorers(recipe.score))
+    run = Run(recipe, folder, sources, fetch, lineage, arguments.truth)
+    names = list(FLOW)
+    concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
+    remade = check_folder(folder, concerned)
+    try:
+        FLOW[stages[0]](run)
+    except NotReady as error:
+        raise Refusal(f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first") from error
+    return Prepared(run, stages, tuple(remade), runner)
+
+
+def parse_stages(given: str | None) -> tuple[str, ...]:
+    """`download`, `download:score`, `download:` or `:score` as the stages of that span, in order."""
+    names = list(FLOW)
+    if given is None:
+        return tuple(names)
+    first, colon, last = given.partition(":")
+    last = last or (names[-1] if colon else first)
+    first = first or names[0]
+    for name in (first, last):
+        if name not in names:
+            raise unknown("stage", name, names, where="--stages")
+    if names.index(first) > names.index(last):
+        raise Refusal(f"--stages: {first} comes after {last}; the order is {', '.join(names)}")
+    return tuple(names[names.index(first) : names.index(last) + 1])
+
+
+def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, ...]:
+    """The sources given, or those that the run folder was begun with."""
+    if arguments.source:
+        columns = {"url_column": arguments.url_column, "text_column": arguments.text_column}
+        return tuple(parse_source(text, **columns) for text in arguments.source)
+    manifest = Ledger(folder.ledger("extract")).read_manifest()
+    if manifest is None:
+        raise Refusal(f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with")
+    return tuple(Source.from_json(value) for value in manifest.configuration["section"]["sources"])

@@ -1,0 +1,193 @@
+"""Preselect: which pairs are worth fetching, laid out in image shards.
+
+In: pairs/part-*.parquet and the recipe's `preselect` steps. Out: preselected/part-* (same rows: uid, reason or
+null, shard) and planned/NNNNN.parquet: the living rows of a shard in the order of their uids' hashes, so that shards
+are shuffled by construction. Two shuffles: keys of the steps that compare rows, then the planned rows themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from beam_jobs.judging import ALIVE, NOT_ALIVE, JudgeShards
+from beam_jobs.matching.layout import bin_bits, cut, histogram, orders, shards_of
+from beam_jobs.storage.blobs import pack, unpack
+from beam_jobs.storage.ledger import Tally
+from beam_jobs.storage.parquet import iter_batches, read_table, write_table
+from beam_jobs.storage.run_folder import RunFolder
+from schemas.reasons import KEPT
+from schemas.recipe_steps import Step
+from schemas.tables import PLANNED_DROPS, PRESELECTED
+
+Codes = npt.NDArray[np.int16]
+Made = tuple[str, int, Tally]
+
+
+def load_pairs(work: str, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+    """A part's columns, uid among them, and which of its rows are alive after extraction."""
+    wanted = dict.fromkeys(["uid", *columns, "reason"])
+    table = read_table(RunFolder(work).pairs(part), list(wanted))
+    alive = np.asarray(table["reason"].is_null())
+    return table if "reason" in columns else table.drop_columns(["reason"]), alive
+
+
+class _LoadPairs:
+    def __init__(self, work: str) -> None:
+        self._work = work
+
+    def __call__(self, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        return load_pairs(self._work, part, columns)
+
+
+def _codes(blob: bytes) -> Codes:
+    return np.frombuffer(blob, dtype=np.int16)
+
+
+class _CountPlaces(beam.DoFn):
+    """How many living rows of a part fall in each bin of the order of uids."""
+
+    def __init__(self, work: str, bits: int) -> None:
+        self._folder = RunFolder(work)
+        self._bits = bits
+
+    def process(self, judged: tuple[int, bytes]) -> Iterator[npt.NDArray[np.int64]]:
+        part, blob = judged
+        uids = read_table(self._folder.pairs(part), ["uid"])["uid"]
+        yield histogram(orders(uids.filter(_codes(blob) == ALIVE).to_pylist()), self._bits)
+
+
+class _Sum(beam.CombineFn):
+    """Adds histograms."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+
+    def create_accumulator(self) -> npt.NDArray[np.int64]:
+        return np.zeros(1 << self._bits, dtype=np.int64)
+
+    def add_input(
+        self, accumulator: npt.NDArray[np.int64], element: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        return accumulator + element
+
+    def merge_accumulators(self, accumulators: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+        return np.sum(list(accumulators), axis=0, dtype=np.int64)
+
+    def extract_output(self, accumulator: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return accumulator
+
+
+class _LayOut(beam.DoFn):
+    """Writes a part's sidecar, and sends its living rows to their shards."""
+
+    ROWS = "rows"
+
+    def __init__(self, work: str, bits: int, rows_per_shard: int, reasons: Sequence[str]) -> None:
+        self._folder = RunFolder(work)
+        self._bits = bits
+        self._rows_per_shard = rows_per_shard
+        self._reasons = tuple(reasons)
+
+    def process(
+        self, judged: tuple[int, bytes], counts: npt.NDArray[np.int64]
+    ) -> Iterator[Made | beam.pvalue.TaggedOutput]:
+        part, blob = judged
+        codes = _codes(blob)
+        starts = cut(counts, self._rows_per_shard)
+        ids = read_table(self._folder.pairs(part), ["uid", "reason"])
+        shards = np.where(codes == ALIVE, shards_of(orders(ids["uid"].to_pylist()), starts, self._bits), -1)
+        first = 0
+        for batch in iter_batches(self._folder.pairs(part)):
+            here = shards[first : first + batch.num_rows]
+            yield from self._rows(part, first, pa.Table.from_batches([batch]), here)
+            first += batch.num_rows
+        yield "preselect", part, self._write(part, ids, codes, shards)
+
+    def _rows(
+        self, part: int, first: int, table: pa.Table, shards: npt.NDArray[np.integer]
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        living = table.drop_columns(list(PLANNED_DROPS))
+        for shard in np.unique(shards[shards >= 0]):
+            rows = np.flatnonzero(shards == shard)
+            blob = pack(living.take(pa.array(rows)).combine_chunks())
+            yield beam.pvalue.TaggedOutput(self.ROWS, (int(shard), (part, first, blob)))
+
+    def _write(
+        self, part: int, ids: pa.Table, codes: Codes, shards: npt.NDArray[np.integer]
+    ) -> Tally:
+        found = [self._reasons[code] if code >= 0 else None for code in codes.tolist()]
+        before = ids["reason"].to_pylist()
+        sidecar = pa.table(
+            {
+                "uid": ids["uid"],
+                "reason": pa.array([old or new for old, new in zip(before, found, strict=True)], pa.string()),
+                "shard": pa.array(shards, pa.int32(), mask=shards < 0),
+            },
+            schema=PRESELECTED,
+        )
+        digest = write_table(self._folder.preselected(part), sidecar)
+        alive = codes[codes != NOT_ALIVE]
+        reasons = Counter(KEPT if code == ALIVE else self._reasons[code] for code in alive.tolist())
+        return Tally(rows_in=len(alive), reasons=dict(reasons), digest=digest)
+
+
+class _WritePlanned(beam.DoFn):
+    """Writes the rows of a shard in the order of their uids' hashes; equal uids in the order of parts."""
+
+    def __init__(self, work: str) -> None:
+        self._folder = RunFolder(work)
+
+    def process(self, grouped: tuple[int, Iterable[tuple[int, int, bytes]]]) -> Iterator[Made]:
+        shard, blobs = grouped
+        ordered = sorted(blobs, key=lambda blob: blob[:2])
+        table = pa.concat_tables([unpack(blob) for _, _, blob in ordered], promote_options="permissive")
+        ranks = np.argsort(orders(table["uid"].to_pylist()), kind="stable")
+        table = table.take(pa.array(ranks)).combine_chunks()
+        digest = write_table(self._folder.planned(shard), table)
+        yield "planned", shard, Tally(rows_in=table.num_rows, reasons={KEPT: table.num_rows}, digest=digest)
+
+
+class PreselectParts(beam.PTransform):
+    """A pipeline to two collections of (ledger stage, number, Tally): the parts judged, the shards planned.
+
+    rows: how many living pairs there are, which sizes the histogram and the buckets.
+    """
+
+    def __init__(
+        self, work: str, *, parts: Sequence[int], rows: int, steps: Sequence[Step], rows_per_shard: int
+    ) -> None:
+        super().__init__()
+        self._work = work
+        self._parts = list(parts)
+        self._rows = rows
+        self._steps = tuple(steps)
+        self._rows_per_shard = rows_per_shard
+
+    def expand(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, beam.PCollection]:
+        bits = bin_bits(self._rows, self._rows_per_shard)
+        judged = (
+            pipeline
+            | beam.Create(self._parts)
+            | "Judge" >> JudgeShards(_LoadPairs(self._work), self._steps, rows=self._rows)
+        )
+        counts = (
+            judged
+            | "CountPlaces" >> beam.ParDo(_CountPlaces(self._work, bits))
+            | "SumPlaces" >> beam.CombineGlobally(_Sum(bits))
+        )
+        reasons = [step.reason for step in self._steps]
+        laid_out = judged | "LayOut" >> beam.ParDo(
+            _LayOut(self._work, bits, self._rows_per_shard, reasons), beam.pvalue.AsSingleton(counts)
+        ).with_outputs(_LayOut.ROWS, main="parts")
+        planned = (
+            laid_out[_LayOut.ROWS]
+            | "GroupByShard" >> beam.GroupByKey()
+            | "WritePlanned" >> beam.ParDo(_WritePlanned(self._work))
+        )
+        return laid_out.parts, planned
