@@ -1,0 +1,60 @@
+"""Columns that need nothing but texts, made on the fly where a rule names them before anything is downloaded.
+
+In: the names that rules read, and a table of pairs. Out: the table with those columns that it lacks and that a scorer
+of texts makes with its defaults, such as `text_length` of `text_facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+import pyarrow as pa
+
+from filters.registry import SCORERS
+from filters.scorer import IMAGE, Batch, Scorer
+from filters.text_facts import TextFacts, text_facts
+
+
+@lru_cache(maxsize=1)
+def _makers() -> dict[str, Scorer]:
+    """Each column that can be made so, with its scorer."""
+    found: dict[str, Scorer] = {}
+    for kind in SCORERS.values():
+        scorer = kind()
+        if IMAGE not in scorer.inputs:
+            found.update(dict.fromkeys(scorer.outputs, scorer))
+    return found
+
+
+def text_columns() -> pa.Schema:
+    """All columns that can be made so."""
+    return pa.schema([(name, scorer.outputs[name]) for name, scorer in _makers().items()])
+
+
+def text_scorers(names: Iterable[str], present: Collection[str]) -> tuple[Scorer, ...]:
+    """The scorers that make those of `names` that are not `present`."""
+    made = {scorer.label: scorer for name in names if name not in present and (scorer := _makers().get(name))}
+    return tuple(made[label] for label in sorted(made))
+
+
+def columns_to_read(names: Iterable[str], present: Collection[str]) -> tuple[str, ...]:
+    """What must be read for `names`: those present, and what the others are made of."""
+    wanted: dict[str, None] = {}
+    for name in names:
+        wanted.update(dict.fromkeys((name,) if name in present else _makers()[name].inputs))
+    return tuple(wanted)
+
+
+def add_text_columns(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """The table with those of `names` that it lacks."""
+    missing = [name for name in dict.fromkeys(names) if name not in table.column_names]
+    for scorer in text_scorers(missing, ()):
+        mine = [name for name in missing if name in scorer.outputs]
+        if isinstance(scorer, TextFacts):
+            made = text_facts(table[scorer.text], mine)
+        else:
+            made = scorer.score(Batch(table), scorer.load()).columns.select(mine)
+        for name in mine:
+            table = table.append_column(name, made[name])
+    return table

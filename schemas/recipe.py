@@ -1,0 +1,207 @@
+"""A recipe: what a dataset is made of, never where it lies.
+
+In: strict YAML. Out: one frozen `Recipe`, with every default filled in. Each fault is one line: the file, the place,
+what was expected, what was given, what exists. Which scorers exist, and which columns rules may read, is checked by
+`filters.rules.check_recipe`, since only filters knows them.
+
+    name: mine                      # of the folders that its outputs bear
+    summary: one line               # for `pairmill recipes`
+    cites: the publication
+    evidence: [where each number was read]
+    approximate: [what differs from the publication]
+    offline_approximation: [what stands in for a part that is not shipped]
+    preselect: [steps]              # see schemas/recipe_steps.py
+    download: {option: value}       # see schemas/download.py
+    score: [scorer, scorer: {option: value}]
+    group: [grouper, grouper: {option: value}]   # see schemas/grouping.py
+    select: [steps]
+    write: {samples_per_shard: 10000, caption: text}
+    limits: {failed_rows: 0.9, failed_shards: 0.0}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from schemas.download import DownloadSection
+from schemas.grouping import GroupOptions, parse_group
+from schemas.recipe_steps import Step, parse_steps
+from schemas.recipe_text import (
+    Place,
+    expect_keys,
+    expect_list,
+    expect_mapping,
+    expect_text,
+    kind_of,
+    read_yaml,
+)
+from schemas.refusal import Refusal
+
+STAGES = ("extract", "preselect", "download", "score", "group", "select", "recaption", "write", "report")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Write:
+    """Options of `write:`. samples_per_shard: of a training shard. caption: the column that becomes its text."""
+
+    samples_per_shard: int = 10_000
+    caption: str = "text"
+
+    def __post_init__(self) -> None:
+        rows = self.samples_per_shard
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+            raise ValueError(f"samples_per_shard: expected a whole number of at least 1; given {rows!r}")
+        if not isinstance(self.caption, str) or not self.caption:
+            raise ValueError(f"caption: expected a column; given {self.caption!r}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Options of `limits:`: the shares of a stage's rows and shards that may fail before a run counts as failed.
+
+    A row that a rule drops has not failed. Beyond a limit the run ends with status 3, its outputs in place.
+    """
+
+    failed_rows: float = 0.9
+    failed_shards: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("failed_rows", "failed_shards"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a share from 0 to 1; given {value!r}")
+            object.__setattr__(self, name, float(value))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. `score` holds the entries as written; `filters.registry` makes scorers of them."""
+
+    name: str
+    summary: str = ""
+    cites: str = ""
+    evidence: tuple[str, ...] = ()
+    approximate: tuple[str, ...] = ()
+    offline_approximation: tuple[str, ...] = ()
+    preselect: tuple[Step, ...] = ()
+    download: DownloadSection = field(default_factory=DownloadSection)
+    score: tuple[str | Mapping[str, Any], ...] = ()
+    group: GroupOptions = field(default_factory=GroupOptions)
+    select: tuple[Step, ...] = ()
+    write: Write = field(default_factory=Write)
+    limits: Limits = field(default_factory=Limits)
+    file: str = field(default="", compare=False)
+
+    @property
+    def place(self) -> Place:
+        """Where refusals about the recipe as a whole stand."""
+        return Place(self.file or self.name)
+
+    def section(self, stage: str) -> Any:
+        """What a stage reads of the recipe, as plain JSON values with all defaults: what a fingerprint is made of.
+
+        That of `score` names the entries as written; their own defaults are in `Scorer.configuration()`.
+        """
+        sections: dict[str, Any] = {
+            "preselect": {
+                "rows_per_shard": self.download.rows_per_shard,
+                "steps": [step.to_json() for step in self.preselect],
+            },
+            "download": asdict(self.download),
+            "score": [{entry: {}} if isinstance(entry, str) else dict(entry) for entry in self.score],
+            "group": self.group.to_json(),
+            "select": {"steps": [step.to_json() for step in self.select]},
+            "write": asdict(self.write),
+        }
+        if stage not in STAGES:
+            raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
+        return json.loads(json.dumps(sections.get(stage, {})))
+
+
+_TEXTS = ("summary", "cites")
+_LISTS = ("evidence", "approximate", "offline_approximation")
+_KEYS = tuple(each.name for each in fields(Recipe) if each.name != "file")
+
+
+def parse_recipe(text: str, file: str) -> Recipe:
+    """The recipe that a YAML text describes. `file` is what refusals call it."""
+    place = Place(file)
+    given = expect_mapping(read_yaml(text, file), place)
+    expect_keys(given, _KEYS, place)
+    if "name" not in given:
+        raise place.refusal("a recipe needs a name")
+    values: dict[str, Any] = {"name": _name(given["name"], place.at("name")), "file": file}
+    for key in given.keys() - {"name"}:
+        values[key] = _READERS[key](given[key], place.at(key))
+    return Recipe(**values)
+
+
+def _name(value: Any, place: Place) -> str:
+    name = expect_text(value, place)
+    if not _NAME.fullmatch(name):
+        raise place.refusal(f"expected letters, digits, `_`, `-` or `.`, at most 64; given {name!r}")
+    return name
+
+
+def _texts(value: Any, place: Place) -> tuple[str, ...]:
+    items = expect_list(value, place)
+    return tuple(expect_text(item, place.at(number)) for number, item in enumerate(items))
+
+
+def _section(kind: Callable[..., Section], names: tuple[str, ...]) -> Callable[[Any, Place], Section]:
+    """A reader of a section of options; what its dataclass refuses is refused at the section's place."""
+
+    def read(value: Any, place: Place) -> Section:
+        mapping = expect_mapping(value, place)
+        expect_keys(mapping, names, place)
+        return _made(lambda: kind(**mapping), place)
+
+    return read
+
+
+def _download(value: Any, place: Place) -> DownloadSection:
+    mapping = expect_mapping(value, place)
+    if "disallowed_directives" in mapping:
+        expect_list(mapping["disallowed_directives"], place.at("disallowed_directives"))
+    return _section(DownloadSection, tuple(each.name for each in fields(DownloadSection)))(mapping, place)
+
+
+def _group(value: Any, place: Place) -> GroupOptions:
+    return _made(lambda: parse_group(expect_list(value, place)), place)
+
+
+def _made(make: Callable[[], Section], place: Place) -> Section:
+    try:
+        return make()
+    except Refusal:
+        raise
+    except ValueError as error:
+        raise place.refusal(str(error).removeprefix(f"{place.dotted}: ")) from error
+
+
+def _score(value: Any, place: Place) -> tuple[str | Mapping[str, Any], ...]:
+    for number, entry in enumerate(expect_list(value, place)):
+        named = isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict)
+        if not named and not isinstance(entry, str):
+            raise place.at(number).refusal(f"expected a scorer, or `scorer: {{options}}`; given {kind_of(entry)}")
+    return tuple(value)
+
+
+_READERS: dict[str, Callable[[Any, Place], Any]] = {
+    **dict.fromkeys(_TEXTS, expect_text),
+    **dict.fromkeys(_LISTS, _texts),
+    "preselect": parse_steps,
+    "select": parse_steps,
+    "download": _download,
+    "score": _score,
+    "group": _group,
+    "write": _section(Write, ("samples_per_shard", "caption")),
+    "limits": _section(Limits, ("failed_rows", "failed_shards")),
+}
