@@ -131,9 +131,22 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.launch import prepare, run_stages
+    from beam_jobs.execution import StageFailed, run_stages
+    from beam_jobs.launch import prepare
+    from beam_jobs.overview import closing_lines, over_limit
 
-    return run_stages(prepare(arguments, beam_flags))
+    prepared = prepare(arguments, beam_flags)
+    try:
+        run_stages(prepared.run, prepared.stages, remade=prepared.remade, runner=prepared.runner)
+    except StageFailed as failure:
+        print(f"pairmill: failed: {failure}", file=sys.stderr)
+        return FAILED
+    print("\n".join(closing_lines(prepared.run)))
+    excess = over_limit(prepared.run)
+    if excess:
+        print(f"pairmill: {excess}", file=sys.stderr)
+        return TOO_MANY_FAILURES
+    return DONE
 
 
 def _plan(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
@@ -165,7 +178,8 @@ def _world(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.demo import make_world
 
     _refuse_flags(beam_flags)
-    return make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed)
+    make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed)
+    return DONE
 
 
 def _demo(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 
@@ -49,12 +50,12 @@ def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:
         _open(run, stage, work, whole=len(todo) == len(work.tickets))
         ledgers = [run.ledger(product.ledger) for product in run.lineage.of_stage(stage)]
         with watching(stage, ledgers, shards=len(work.tickets), before=len(work.tickets) - len(todo)):
-            _make(work, todo, runner, name=stage)
+            _make(work, todo, runner, stage=stage)
         done = done_markers(run, work)
         if len(done) < len(work.tickets):
             raise StageFailed(f"{stage}: {len(done)} of {len(work.tickets)} shards were made")
     _close(run, stage, work, done.values())
-    work.finish(done.values())
+    work.finish(list(done.values()))
     say(f"{stage:<11} {before}{sum_up(done.values())}")
 
 
@@ -81,11 +82,9 @@ def sum_up(markers: Iterable[Marker]) -> str:
     return f"{kept:,} of {total:,}" + (f"  ({others}{more})" if others else "")
 
 
-def _make(work: Work, todo: Sequence[Ticket], runner: BeamRunner, *, name: str) -> None:
-    if work.local is not None:
-        work.local(todo)
-        return
-    pipeline = beam.Pipeline(options=runner.options(name))
+def _make(work: Work, todo: Sequence[Ticket], runner: BeamRunner, *, stage: str) -> None:
+    options = runner.local_options(stage) if work.local else runner.options(stage)
+    pipeline = beam.Pipeline(options=options)
     work.expand(pipeline, todo)
     pipeline.run().wait_until_finish()
 
@@ -104,10 +103,9 @@ def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
         ledger = run.ledger(product.ledger)
         if work.whole and whole:
             ledger.clear()
-        if ledger.read_manifest() is None:
-            ledger.write_manifest(
-                Manifest(product.ledger, product.fingerprint, "started", product.configuration, shards=0)
-            )
+        before = ledger.read_manifest()
+        begun = Manifest(product.ledger, product.fingerprint, "started", product.configuration, shards=0)
+        ledger.write_manifest(replace(before, state="started") if before else begun)
 
 
 def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:

@@ -18,24 +18,28 @@ the tables and ledgers of the run folder alone, so it may run by itself or in a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
 
-from beam_jobs.accounting import DoShards, Job, MarkDone, Ticket
-from beam_jobs.lineage import Lineage
-from beam_jobs.stages.download import DownloadTask, download_shard
+from beam_jobs.accounting import DoShards, Job, MarkDone, Tally, Ticket
+from beam_jobs.extraction.splits import plan_splits
+from beam_jobs.fetching.policy import FetchOptions
+from beam_jobs.lineage import Lineage, Product
+from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
 from beam_jobs.stages.extract import ExtractTask, extract_part
 from beam_jobs.stages.group import GroupShards
 from beam_jobs.stages.preselect import PreselectParts
 from beam_jobs.stages.report import ReportTask, write_report
 from beam_jobs.stages.score import ScoreTask, score_shard
 from beam_jobs.stages.selection import SelectShards
-from beam_jobs.stages.shards import WriteTask, plan_slices, write_shard
+from beam_jobs.stages.shards import WriteTask, finish_dataset, plan_slices, write_shard
 from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.keys import fingerprint
+from schemas.recipe import Recipe
+from schemas.sources import Source
 
 Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
 
@@ -46,17 +50,27 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What a launch decides: a recipe over sources, in a folder."""
+    """What a launch decides: a recipe over sources, in a folder. truth: the embedded world's, for the report."""
 
-    recipe: Any
+    recipe: Recipe
     folder: RunFolder
-    splits: tuple[Any, ...]
-    launch: Any
+    sources: tuple[Source, ...]
+    fetch: FetchOptions
     lineage: Lineage
+    truth: str | None = None
 
     @property
     def name(self) -> str:
-        return str(self.recipe.name)
+        return self.recipe.name
+
+    def output_folder(self, product: Product) -> str:
+        """Where a product that may be made anew keeps its files."""
+        return {
+            "group": self.folder.group_folder,
+            "select": self.folder.selection,
+            "write": self.folder.shards,
+            "report": self.folder.report_folder,
+        }[product.stage](product.ledger.partition("/")[2])
 
     def ledger(self, stage: str) -> Ledger:
         return Ledger(self.folder.ledger(stage))
@@ -74,25 +88,29 @@ class Run:
 
 @dataclass(frozen=True)
 class Work:
-    """All that a stage makes. `whole`: one shard needs all others, so either none is made again or all are.
+    """All that a stage makes, and how a pipeline makes what is not done of it.
 
-    grown: a ledger whose shards only the pipeline itself can number; it is cleared before and finished after.
-    local: done by the launching process, without a pipeline.
+    whole: a shard needs all others, so either none is made again or all are. grown: the ticket of shards that only
+    the pipeline can number. local: made by the launching process, since it is one small task. finish: called with
+    all markers when the stage is complete, and again when it was complete before.
     """
 
     tickets: tuple[Ticket, ...]
     expand: Expand
     whole: bool = False
-    grown: str | None = None
+    grown: Ticket | None = None
+    local: bool = False
+    finish: Callable[[Sequence[Marker]], None] = lambda markers: None
 
 
 def extract(run: Run) -> Work:
-    tickets = {split.part: run.ticket("extract", split.part, fingerprint(split.to_json())) for split in run.splits}
-    tasks = {
-        split.part: ExtractTask(run.folder.work, split.part, split, run.launch.extraction(run.recipe))
-        for split in run.splits
-    }
-    return _each_shard(run, tickets.values(), tasks.__getitem__, extract_part)
+    splits = {split.part: split for split in plan_splits(run.sources)}
+    tickets = [run.ticket("extract", part, fingerprint(split.to_json())) for part, split in splits.items()]
+
+    def task(part: int) -> ExtractTask:
+        return ExtractTask(run.folder.work, part, splits[part], run.fetch)
+
+    return _each_shard(run, tickets, task, extract_part)
 
 
 def preselect(run: Run) -> Work:
@@ -102,46 +120,54 @@ def preselect(run: Run) -> Work:
     planned = run.ticket("planned", 0, inputs)
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
-        made = pipeline | "Preselect" >> PreselectParts(
-            run.folder.work, parts=list(pairs), rows=sum(m.tally.kept for m in pairs.values()), recipe=run.recipe
+        parts, shards = pipeline | "Preselect" >> PreselectParts(
+            run.folder.work,
+            parts=list(pairs),
+            rows=sum(marker.tally.kept for marker in pairs.values()),
+            steps=run.recipe.preselect,
+            rows_per_shard=run.recipe.download.rows_per_shard,
         )
-        made.parts | "MarkParts" >> MarkDone(run.folder.work, todo)
-        made.shards | "MarkShards" >> MarkDone(run.folder.work, planned)
+        parts | "MarkParts" >> MarkDone(run.folder.work, todo)
+        shards | "MarkShards" >> MarkDone(run.folder.work, grown=planned)
 
-    return Work(tickets, expand, whole=True, grown="planned")
+    return Work(tickets, expand, whole=True, grown=planned)
 
 
 def download(run: Run) -> Work:
-    tickets = [run.ticket("download", shard, _digest([marker])) for shard, marker in run.finished("planned").items()]
-    options = run.launch.download(run.recipe)
-    return _each_shard(run, tickets, lambda shard: DownloadTask(run.folder.work, shard, options), download_shard)
+    planned = run.finished("planned")
+    tickets = [run.ticket("download", shard, _digest([marker])) for shard, marker in planned.items()]
+
+    def task(shard: int) -> DownloadTask:
+        return DownloadTask(run.folder.work, shard, DownloadOptions(run.recipe.download, run.fetch))
+
+    return _each_shard(run, tickets, task, download_shard)
 
 
 def score(run: Run) -> Work:
     images = run.finished("download")
-    stages = [product.ledger for product in run.lineage.of_stage("score")]
-    tickets = tuple(run.ticket(stage, shard, _digest([marker])) for shard, marker in images.items() for stage in stages)
-    entries = dict(zip(stages, run.recipe.score, strict=True))
+    entries = dict(zip(_ledgers(run, "score"), run.recipe.score, strict=True))
+    tickets = tuple(
+        run.ticket(stage, shard, _digest([marker])) for shard, marker in images.items() for stage in entries
+    )
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
-        jobs = []
-        for shard in sorted({ticket.shard for ticket in todo}):
-            missing = tuple(ticket for ticket in todo if ticket.shard == shard)
-            wanted = tuple(entries[ticket.stage] for ticket in missing)
-            jobs.append(Job(ScoreTask(run.folder.work, shard, wanted), missing))
+        missing: dict[int, list[Ticket]] = {}
+        for ticket in todo:
+            missing.setdefault(ticket.shard, []).append(ticket)
+        jobs = [
+            Job(ScoreTask(run.folder.work, shard, tuple(entries[t.stage] for t in wanted)), tuple(wanted))
+            for shard, wanted in missing.items()
+        ]
         pipeline | beam.Create(jobs) | "Score" >> DoShards(run.folder.work, score_shard)
 
     return Work(tickets, expand)
 
 
 def group(run: Run) -> Work:
-    stages = [product.ledger for product in run.lineage.of_stage("group")]
-    if not stages:
-        return Work((), lambda pipeline, todo: None)
     images = run.finished("download")
-    scored = [run.finished(product.ledger) for product in run.lineage.of_stage("score")]
+    scored = [run.finished(ledger) for ledger in _ledgers(run, "score")]
     inputs = _digest([*images.values(), *(marker for markers in scored for marker in markers.values())])
-    tickets = tuple(run.ticket(stage, shard, inputs) for stage in stages for shard in images)
+    tickets = tuple(run.ticket(stage, shard, inputs) for stage in _ledgers(run, "group") for shard in images)
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
         made = pipeline | "Group" >> GroupShards(run.folder.work, shards=list(images), options=run.recipe.group)
@@ -153,9 +179,8 @@ def group(run: Run) -> Work:
 def select(run: Run) -> Work:
     images = run.finished("download")
     sidecars = _sidecars(run)
-    stage = f"select/{run.name}"
     tickets = tuple(
-        run.ticket(stage, shard, _digest([marker, *(markers[shard] for markers in sidecars.values())]))
+        run.ticket(f"select/{run.name}", shard, _digest([marker, *(markers[shard] for markers in sidecars)]))
         for shard, marker in images.items()
     )
 
@@ -167,37 +192,39 @@ def select(run: Run) -> Work:
 
 
 def write(run: Run) -> Work:
-    images = run.finished("download")
-    sidecars = {**_sidecars(run), f"select/{run.name}": run.finished(f"select/{run.name}")}
-    selected = sidecars[f"select/{run.name}"]
+    selected = run.finished(f"select/{run.name}")
+    aligned = [run.finished("download"), *_sidecars(run), selected]
     slices = plan_slices(
-        [selected[shard].tally.kept for shard in images], samples_per_shard=run.recipe.write.samples_per_shard
+        {shard: marker.tally.kept for shard, marker in selected.items()},
+        samples_per_shard=run.recipe.write.samples_per_shard,
     )
-    stage = f"write/{run.name}"
     tickets = []
-    tasks = {}
     for number, parts in enumerate(slices):
-        origin = [markers[part.shard] for part in parts for markers in (images, *sidecars.values())]
         places = [[part.shard, part.first, part.last] for part in parts]
-        tickets.append(run.ticket(stage, number, fingerprint([places, _digest(origin)])))
-        tasks[number] = WriteTask(
-            run.folder.work,
-            run.name,
-            number,
-            parts,
-            score_labels=tuple(_labels(run, "score")),
-            group_labels=tuple(_labels(run, "group")),
-            caption=run.recipe.write.caption,
+        origin = _digest(markers[part.shard] for part in parts for markers in aligned)
+        tickets.append(run.ticket(f"write/{run.name}", number, fingerprint([places, origin])))
+
+    def task(number: int) -> WriteTask:
+        scores, groups = (tuple(_labels(run, stage)) for stage in ("score", "group"))
+        return WriteTask(
+            run.folder.work, run.name, number, slices[number], scores, groups, run.recipe.write.caption
         )
-    return _each_shard(run, tickets, tasks.__getitem__, write_shard)
+
+    def finish(markers: Sequence[Marker]) -> None:
+        finish_dataset(run.folder, run.recipe, [marker.tally for marker in markers])
+
+    return replace(_each_shard(run, tickets, task, write_shard), finish=finish)
 
 
 def report(run: Run) -> Work:
-    before = [product.ledger for product in run.lineage if product.ledger != f"report/{run.name}"]
-    origin = [marker for stage in before for marker in run.finished(stage).values()]
-    ticket = run.ticket(f"report/{run.name}", 0, _digest(origin))
-    task = ReportTask(run.folder.work, run.name, 0, run.recipe.to_json(), tuple(before))
-    return _each_shard(run, [ticket], lambda shard: task, write_report)
+    before = [product.ledger for product in run.lineage if product.stage != "report"]
+    origin = _digest(marker for ledger in before for marker in run.finished(ledger).values())
+    ticket = run.ticket(f"report/{run.name}", 0, fingerprint([origin, run.truth]))
+
+    def task(shard: int) -> ReportTask:
+        return ReportTask(run.folder.work, run.recipe, tuple(before), run.fetch.resolve, run.truth)
+
+    return replace(_each_shard(run, [ticket], task, write_report), local=True)
 
 
 FLOW: Mapping[str, Callable[[Run], Work]] = {
@@ -212,7 +239,7 @@ FLOW: Mapping[str, Callable[[Run], Work]] = {
 }
 
 
-def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Any]) -> Work:
+def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Tally]) -> Work:
     """Work whose shards do not need each other: each is one call of `do`."""
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
@@ -222,14 +249,17 @@ def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any],
     return Work(tuple(tickets), expand)
 
 
+def _ledgers(run: Run, stage: str) -> list[str]:
+    return [product.ledger for product in run.lineage.of_stage(stage)]
+
+
 def _labels(run: Run, stage: str) -> list[str]:
-    return [product.ledger.partition("/")[2] for product in run.lineage.of_stage(stage)]
+    return [ledger.partition("/")[2] for ledger in _ledgers(run, stage)]
 
 
-def _sidecars(run: Run) -> dict[str, dict[int, Marker]]:
+def _sidecars(run: Run) -> list[dict[int, Marker]]:
     """Markers of all that is aligned with the image shards: plan, scores, groups."""
-    products = ["planned", *(p.ledger for stage in ("score", "group") for p in run.lineage.of_stage(stage))]
-    return {ledger: run.finished(ledger) for ledger in products}
+    return [run.finished(ledger) for ledger in ("planned", *_ledgers(run, "score"), *_ledgers(run, "group"))]
 
 
 def _digest(markers: Iterable[Marker]) -> str:

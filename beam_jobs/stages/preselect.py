@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from beam_jobs.judging import ALIVE, NOT_ALIVE, JudgeShards
+from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes, JudgeShards, read_codes
 from beam_jobs.matching.layout import bin_bits, cut, histogram, orders, shards_of
 from beam_jobs.storage.blobs import pack, unpack
 from beam_jobs.storage.ledger import Tally
@@ -25,7 +25,6 @@ from schemas.reasons import KEPT
 from schemas.recipe_steps import Step
 from schemas.tables import PLANNED_DROPS, PRESELECTED
 
-Codes = npt.NDArray[np.int16]
 Made = tuple[str, int, Tally]
 
 
@@ -45,10 +44,6 @@ class _LoadPairs:
         return load_pairs(self._work, part, columns)
 
 
-def _codes(blob: bytes) -> Codes:
-    return np.frombuffer(blob, dtype=np.int16)
-
-
 class _CountPlaces(beam.DoFn):
     """How many living rows of a part fall in each bin of the order of uids."""
 
@@ -59,7 +54,7 @@ class _CountPlaces(beam.DoFn):
     def process(self, judged: tuple[int, bytes]) -> Iterator[npt.NDArray[np.int64]]:
         part, blob = judged
         uids = read_table(self._folder.pairs(part), ["uid"])["uid"]
-        yield histogram(orders(uids.filter(_codes(blob) == ALIVE).to_pylist()), self._bits)
+        yield histogram(orders(uids.filter(read_codes(blob) == ALIVE).to_pylist()), self._bits)
 
 
 class _Sum(beam.CombineFn):
@@ -98,7 +93,7 @@ class _LayOut(beam.DoFn):
         self, judged: tuple[int, bytes], counts: npt.NDArray[np.int64]
     ) -> Iterator[Made | beam.pvalue.TaggedOutput]:
         part, blob = judged
-        codes = _codes(blob)
+        codes = read_codes(blob)
         starts = cut(counts, self._rows_per_shard)
         ids = read_table(self._folder.pairs(part), ["uid", "reason"])
         shards = np.where(codes == ALIVE, shards_of(orders(ids["uid"].to_pylist()), starts, self._bits), -1)

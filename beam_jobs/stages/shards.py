@@ -15,12 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_jobs.storage.files import atomic_write, open_read, write_bytes
+from beam_jobs.storage.files import atomic_write, join, list_files, open_read, remove_file, write_bytes, write_json
 from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import open_table, read_table
-from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.run_folder import RunFolder, shard_name
 from beam_jobs.storage.tar_shard import Sample, TarShardWriter, iter_samples
 from schemas.reasons import KEPT
+from schemas.recipe import Recipe
 
 # Constant on rows that are kept, or said better by another column.
 _LEFT_OUT = ("reason", "status", "error_message", "caption")
@@ -49,12 +50,12 @@ class WriteTask:
     caption: str
 
 
-def plan_slices(kept: Sequence[int], *, samples_per_shard: int) -> list[tuple[Slice, ...]]:
+def plan_slices(kept: Mapping[int, int], *, samples_per_shard: int) -> list[tuple[Slice, ...]]:
     """Training shards over image shards with these numbers of kept rows: N samples each, the last one fewer."""
     shards: list[tuple[Slice, ...]] = []
     current: list[Slice] = []
     room = samples_per_shard
-    for shard, rows in enumerate(kept):
+    for shard, rows in sorted(kept.items()):
         first = 0
         while first < rows:
             last = min(rows, first + room)
@@ -160,3 +161,50 @@ def write_shard(task: WriteTask) -> Tally:
     )
 
 
+
+
+def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) -> None:
+    """Removes shards of an earlier, larger result, and writes the manifest and the dataset card."""
+    last = len(written)
+    for name in list_files(folder.shards(recipe.name)):
+        number = name.partition(".")[0].partition("_")[0]
+        if number.isdigit() and int(number) >= last:
+            remove_file(join(folder.shards(recipe.name), name))
+    manifest = {
+        "recipe": recipe.name,
+        "samples": sum(tally.rows_in for tally in written),
+        "shards": [
+            {
+                "tar": f"{shard_name(number)}.tar",
+                "samples": tally.rows_in,
+                "tar_bytes": int(tally.numbers["tar_bytes"]),
+                "tar_sha256": tally.digest.partition("+")[0],
+                "parquet_sha256": tally.digest.partition("+")[2],
+            }
+            for number, tally in enumerate(written)
+        ],
+    }
+    write_json(folder.manifest(recipe.name), manifest)
+    write_bytes(folder.card(recipe.name), _card(recipe, manifest).encode())
+
+
+def _card(recipe: Recipe, manifest: Mapping[str, Any]) -> str:
+    """The dataset card, in Markdown: what it is, how it was chosen, how to read it."""
+    shards, samples = manifest["shards"], manifest["samples"]
+    last = shard_name(max(0, len(shards) - 1))
+    rules = "\n".join(f"- `{json.dumps(step.to_json(), ensure_ascii=False)}`" for step in recipe.select)
+    doubts = [*recipe.approximate, *recipe.offline_approximation]
+    lines = [
+        f"# {recipe.name}",
+        recipe.summary,
+        f"{samples:,} image-text pairs in {len(shards):,} WebDataset shards, selected by the recipe `{recipe.name}`"
+        + (f" after {recipe.cites}." if recipe.cites else "."),
+        *(["Where it differs from its source:\n\n" + "\n".join(f"- {doubt}" for doubt in doubts)] if doubts else []),
+        "## Selection",
+        rules or "Every downloaded pair.",
+        "## Reading",
+        f"`{{00000..{last}}}.tar` hold `<key>.jpg` (or png, webp), `<key>.json` (every column) and `<key>.txt`; "
+        "the Parquet file beside each has the same rows. `manifest.json` has their SHA-256.",
+        "The images belong to their owners; each row names its page and, where one was found, its licence.",
+    ]
+    return "\n\n".join(line for line in lines if line) + "\n"

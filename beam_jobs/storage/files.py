@@ -144,6 +144,17 @@ def list_files(folder: str, suffix: str = "") -> list[str]:
     return sorted(name for name in names if name.endswith(suffix) and not name.startswith(_TEMPORARY))
 
 
+def list_folders(folder: str) -> list[str]:
+    """The names of the folders directly in a folder, sorted; none where it is absent."""
+    fs, path = _split(folder)
+    try:
+        fs.invalidate_cache(path)
+        entries = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
+
+
 def remove_tree(folder: str) -> None:
     """Deletes a folder with all that is in it; nothing where it is absent."""
     fs, path = _split(folder)

@@ -56,14 +56,20 @@ class RunFolder:
     def embedding_table(self, label: str, shard: int) -> str:
         return join(self.embeddings(label), "metadata", f"metadata_{shard_name(shard)}.parquet")
 
+    def group_folder(self, label: str) -> str:
+        return join(self.work, "groups", label)
+
     def groups(self, label: str, shard: int) -> str:
-        return join(self.work, "groups", label, f"{shard_name(shard)}.parquet")
+        return join(self.group_folder(label), f"{shard_name(shard)}.parquet")
 
     def centroids(self, label: str) -> str:
-        return join(self.work, "groups", label, "centroids.npy")
+        return join(self.group_folder(label), "centroids.npy")
+
+    def selection(self, recipe: str) -> str:
+        return join(self.work, "selected", recipe)
 
     def selected(self, recipe: str, shard: int) -> str:
-        return join(self.work, "selected", recipe, f"{shard_name(shard)}.parquet")
+        return join(self.selection(recipe), f"{shard_name(shard)}.parquet")
 
     def shards(self, recipe: str) -> str:
         return join(self.work, "shards", recipe)
@@ -82,8 +88,14 @@ class RunFolder:
         `*.json` beside shards as statistics."""
         return join(self.shards(recipe), "dataset", "manifest.json")
 
+    def card(self, recipe: str) -> str:
+        return join(self.shards(recipe), "dataset", "README.md")
+
+    def report_folder(self, recipe: str) -> str:
+        return join(self.work, "report", recipe)
+
     def report(self, recipe: str) -> str:
-        return join(self.work, "report", recipe, "index.html")
+        return join(self.report_folder(recipe), "index.html")
 
     def ledger(self, stage: str) -> str:
         """The ledger of a stage: `download`, `score/clip`, `select/base` ..."""
