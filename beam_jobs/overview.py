@@ -147,7 +147,7 @@ def catalogue_lines(kind: str, name: str | None) -> list[str]:
     if kind == "scorers":
         return describe(name).splitlines()
     if name is not None:
-        return recipe_text(name).splitlines()
+        return recipe_text(name)[0].splitlines()
     known = list_recipes()
     width = max(map(len, known))
     return [f"{each:<{width}}  {load_recipe(each).summary}" for each in known]

@@ -15,7 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_jobs.storage.files import atomic_write, join, list_files, open_read, remove_file, write_bytes, write_json
+from beam_jobs.storage.files import (
+    atomic_write,
+    join,
+    list_files,
+    open_read,
+    remove_file,
+    write_bytes,
+    write_json,
+)
 from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import open_table, read_table
 from beam_jobs.storage.run_folder import RunFolder, shard_name
