@@ -5,7 +5,7 @@ In: SQL as people write it in a rule, such as `clip_similarity >= 0.3 and not (t
 
 The language is a closed list. Columns (in "double quotes" when the name is a word of the language), numbers, 'texts'
 (a quote inside is doubled), true, false, null; `+ - * / %` (`/` never rounds; by zero it is infinite, `%` null) and
-`||`; `= == != <> < <= > >=`; `and or not`; `is [not] null | true | false`; `is [not] distinct from`; `[not] between
+`||`; `= == != <> < <= > >=`; `and or not`; `is [not] null`; `is [not] distinct from`; `[not] between
 .. and ..`; `[not] in (..)`; `[not] like | ilike 'pattern'` (% any text, _ one character); `~ ~* !~ !~*` with a
 regular expression; `case when .. then .. else .. end`; `try_cast(x as int | bigint | float | double | varchar)`; and
 FUNCTIONS. Nothing else parses: no aggregate or window (the answer for a row never depends on other rows), no
@@ -189,6 +189,9 @@ def _written(tokens: list[_Token], columns: dict[str, None]) -> Iterator[str]:
             nesting.append(before.word)
         elif token.text == ")" and nesting:
             nesting.pop()
+        if token.word in ("true", "false") and "is" in (before.word, tokens[number - 2].word if number > 1 else ""):
+            # Polars answers null `is not true` with null, where SQL says true.
+            raise Malformed(f"`is {token.word}` is not read here; write coalesce(x, false)")
         inside = nesting[-1] if nesting else ""
         if token.word == "as" and inside != "try_cast":
             raise Malformed("`as` stands only in try_cast(x as float)")

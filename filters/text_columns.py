@@ -7,24 +7,19 @@ of texts makes with its defaults, such as `text_length` of `text_facts`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import lru_cache
 
 import pyarrow as pa
 
-from filters.registry import SCORERS
-from filters.scorer import IMAGE, Batch, Scorer
+from filters.scorer import Batch, Scorer
 from filters.text_facts import TextFacts, text_facts
 
 
-@lru_cache(maxsize=1)
+SCORERS: tuple[Scorer, ...] = (TextFacts(),)
+
+
 def _makers() -> dict[str, Scorer]:
     """Each column that can be made so, with its scorer."""
-    found: dict[str, Scorer] = {}
-    for kind in SCORERS.values():
-        scorer = kind()
-        if IMAGE not in scorer.inputs:
-            found.update(dict.fromkeys(scorer.outputs, scorer))
-    return found
+    return {name: scorer for scorer in SCORERS for name in scorer.outputs}
 
 
 def text_columns() -> pa.Schema:

@@ -104,25 +104,39 @@ class Recipe:
         """Where refusals about the recipe as a whole stand."""
         return Place(self.file or self.name)
 
+    def to_json(self) -> dict[str, Any]:
+        """The whole recipe as plain JSON values, with all defaults."""
+        whole = {
+            "name": self.name,
+            "summary": self.summary,
+            "cites": self.cites,
+            "evidence": self.evidence,
+            "approximate": self.approximate,
+            "offline_approximation": self.offline_approximation,
+            "preselect": [step.to_json() for step in self.preselect],
+            "download": asdict(self.download),
+            "score": [{entry: {}} if isinstance(entry, str) else entry for entry in self.score],
+            "group": self.group.to_json(),
+            "select": [step.to_json() for step in self.select],
+            "write": asdict(self.write),
+            "limits": asdict(self.limits),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(whole))
+        return plain
+
     def section(self, stage: str) -> Any:
         """What a stage reads of the recipe, as plain JSON values with all defaults: what a fingerprint is made of.
 
         That of `score` names the entries as written; their own defaults are in `Scorer.configuration()`.
         """
-        sections: dict[str, Any] = {
-            "preselect": {
-                "rows_per_shard": self.download.rows_per_shard,
-                "steps": [step.to_json() for step in self.preselect],
-            },
-            "download": asdict(self.download),
-            "score": [{entry: {}} if isinstance(entry, str) else dict(entry) for entry in self.score],
-            "group": self.group.to_json(),
-            "select": {"steps": [step.to_json() for step in self.select]},
-            "write": asdict(self.write),
-        }
         if stage not in STAGES:
             raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
-        return json.loads(json.dumps(sections.get(stage, {})))
+        whole = self.to_json()
+        if stage == "preselect":
+            return {"rows_per_shard": self.download.rows_per_shard, "steps": whole["preselect"]}
+        if stage == "select":
+            return {"steps": whole["select"]}
+        return whole.get(stage, {})
 
 
 _TEXTS = ("summary", "cites")

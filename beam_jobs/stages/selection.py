@@ -1,0 +1,124 @@
+"""Select: the recipe's rules over all that is known of each downloaded pair, to keep or a reason why not.
+
+In: for each image shard, the columns that the steps name, from planned/, images/, scores/ and groups/ side by side.
+Out: selected/<recipe>/NNNNN.parquet, with the rows of the shard: uid, keep, and the first reason why not; a row whose
+download failed keeps the class of its failure as its reason. No image is opened and no model is run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs.judging import ALIVE, NOT_ALIVE, JudgeShards, read_codes
+from beam_jobs.storage.ledger import Tally
+from beam_jobs.storage.parquet import read_table, write_table
+from beam_jobs.storage.run_folder import RunFolder
+from filters.registry import make_scorers
+from schemas.reasons import KEPT
+from schemas.recipe import Recipe
+from schemas.tables import IMAGES, PLANNED, SELECTED
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Which sidecar holds which column: `scores` and `groups` by column, to their labels."""
+
+    scores: Mapping[str, str]
+    groups: Mapping[str, str]
+
+    @staticmethod
+    def of(recipe: Recipe) -> Homes:
+        return Homes(
+            scores={name: scorer.label for scorer in make_scorers(recipe.score) for name in scorer.outputs},
+            groups={name: grouper.label for grouper in recipe.group.groupers for name in grouper.columns},
+        )
+
+    def url(self, folder: RunFolder, column: str, shard: int) -> str:
+        """The file of a shard that holds a column; what no stage makes came with the pairs."""
+        if column in PLANNED.names:
+            return folder.planned(shard)
+        if column in self.scores:
+            return folder.scores(self.scores[column], shard)
+        if column in self.groups:
+            return folder.groups(self.groups[column], shard)
+        return folder.image_table(shard) if column in IMAGES.names else folder.planned(shard)
+
+
+@dataclass(frozen=True)
+class LoadSidecars:
+    """Called with a shard and columns: the columns and uid side by side, and which rows were downloaded."""
+
+    work: str
+    homes: Homes
+
+    def __call__(self, shard: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        folder = RunFolder(self.work)
+        files: dict[str, list[str]] = {}
+        for name in dict.fromkeys(columns):
+            if name != "uid":
+                files.setdefault(self.homes.url(folder, name, shard), []).append(name)
+        images = read_table(folder.image_table(shard), ["uid", "reason"])
+        found = {"uid": images["uid"]}
+        for url, names in files.items():
+            table = read_table(url, ["uid", *names])
+            if table["uid"] != images["uid"]:
+                raise ValueError(f"{url} does not have the rows of {folder.image_table(shard)}")
+            found.update({name: table[name] for name in names})
+        return pa.table(found), np.asarray(images["reason"].is_null())
+
+
+def write_selection(
+    work: str, recipe: str, shard: int, *, codes: npt.NDArray[np.int16], reasons: Sequence[str]
+) -> Tally:
+    """Writes a shard's selection. codes: for each row the index in `reasons`, ALIVE or NOT_ALIVE."""
+    folder = RunFolder(work)
+    images = read_table(folder.image_table(shard), ["uid", "reason"])
+    dropped = pa.array(reasons, pa.string()).take(pa.array(codes, pa.int16(), mask=codes < 0))
+    ended = pc.coalesce(images["reason"].combine_chunks(), dropped)
+    selected = pa.table({"uid": images["uid"], "keep": codes == ALIVE, "reason": ended}, schema=SELECTED)
+    digest = write_table(folder.selected(recipe, shard), selected)
+    judged = codes[codes != NOT_ALIVE]
+    counts = Counter(KEPT if code == ALIVE else reasons[code] for code in judged.tolist())
+    return Tally(rows_in=len(judged), reasons=dict(counts), digest=digest)
+
+
+class _WriteSelection(beam.DoFn):
+    def __init__(self, work: str, recipe: str, reasons: Sequence[str]) -> None:
+        self._work = work
+        self._recipe = recipe
+        self._reasons = tuple(reasons)
+
+    def process(self, judged: tuple[int, bytes]) -> Iterator[tuple[str, int, Tally]]:
+        shard, blob = judged
+        tally = write_selection(self._work, self._recipe, shard, codes=read_codes(blob), reasons=self._reasons)
+        yield f"select/{self._recipe}", shard, tally
+
+
+class SelectShards(beam.PTransform):
+    """A pipeline to (ledger stage, shard, Tally) of each image shard."""
+
+    def __init__(self, work: str, *, shards: Sequence[int], recipe: Recipe) -> None:
+        super().__init__()
+        self._work = work
+        self._shards = list(shards)
+        self._recipe = recipe
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        steps = self._recipe.select
+        load = LoadSidecars(self._work, Homes.of(self._recipe))
+        rows = len(self._shards) * self._recipe.download.rows_per_shard
+        return (
+            pipeline
+            | beam.Create(self._shards)
+            | "Judge" >> JudgeShards(load, steps, rows=rows)
+            | "WriteSelection"
+            >> beam.ParDo(_WriteSelection(self._work, self._recipe.name, [step.reason for step in steps]))
+        )

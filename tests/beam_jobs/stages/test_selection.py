@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_jobs.stages.selection import Homes, LoadSidecars, SelectShards
+from beam_jobs.storage.parquet import read_table, write_table
+from beam_jobs.storage.run_folder import RunFolder
+from schemas.recipe import parse_recipe
+from schemas.tables import IMAGES, PLANNED, SELECTED, conform
+
+RECIPE = """
+name: mine
+download: {rows_per_shard: 4}
+score: [text_facts]
+group: [exact]
+select:
+  - drop: text_length < 5
+    reason: text_too_short
+  - keep: least(width, height) >= 100
+    reason: image_too_small
+  - unique: [exact_group]
+    prefer: [-width]
+    reason: duplicate_image
+  - keep: language = 'en'
+    reason: not_english
+"""
+
+# uid, download's reason, width, text_length, exact_group, language
+ROWS = {
+    0: [
+        ("u0", None, 300, 12, "g1", "en"),  # kept
+        ("u1", "dns", None, None, None, "en"),  # failed before
+        ("u2", None, 300, 3, None, "en"),  # too short
+        ("u3", None, 900, 3, "g1", "en"),  # too short, so its group is not lost with it
+    ],
+    1: [
+        ("u4", None, 200, 12, "g1", "en"),  # smaller than u0
+        ("u5", None, 50, 12, None, "fr"),  # too small before it is not English
+        ("u6", None, 400, 12, "g2", "fr"),  # wins its group, then is not English
+        ("u7", None, 399, 12, "g2", "en"),  # loses its group
+    ],
+    2: [("u8", "http_404", None, None, None, "en")],
+}
+
+
+def write_run(work: Path) -> None:
+    folder = RunFolder(str(work))
+    for shard, rows in ROWS.items():
+        uid, reason, width, length, group, language = (list(column) for column in zip(*rows, strict=True))
+        planned = conform(pa.table({"uid": uid}), PLANNED)
+        write_table(folder.planned(shard), planned.append_column("language", pa.array(language, pa.string())))
+        sizes = pa.array(width, pa.int32())
+        images = pa.table({"uid": uid, "reason": pa.array(reason, pa.string()), "width": sizes, "height": sizes})
+        write_table(folder.image_table(shard), conform(images, IMAGES))
+        scores = pa.table({"uid": uid, "text_length": pa.array(length, pa.int32())})
+        write_table(folder.scores("text_facts", shard), scores)
+        write_table(folder.groups("exact", shard), pa.table({"uid": uid, "exact_group": pa.array(group, pa.string())}))
+
+
+def select(work: Path, recipe: str, expected: list[tuple[int, int, dict[str, int]]]) -> None:
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        made = pipeline | SelectShards(str(work), shards=sorted(ROWS), recipe=parse_recipe(recipe, "mine.yaml"))
+        found = made | beam.Map(lambda each: (each[0], each[1], each[2].rows_in, dict(each[2].reasons)))
+        assert_that(found, equal_to([("select/mine", *each) for each in expected]))
+
+
+def selected(work: Path, shard: int) -> list[tuple[str, bool, str | None]]:
+    table = read_table(RunFolder(str(work)).selected("mine", shard))
+    assert table.schema.remove_metadata() == SELECTED
+    return list(zip(*(table[name].to_pylist() for name in SELECTED.names), strict=True))
+
+
+def test_each_row_is_kept_or_has_its_first_reason(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    select(
+        tmp_path,
+        RECIPE,
+        [
+            (0, 3, {"kept": 1, "text_too_short": 2}),
+            (1, 4, {"duplicate_image": 2, "image_too_small": 1, "not_english": 1}),
+            (2, 0, {}),
+        ],
+    )
+    assert selected(tmp_path, 0) == [
+        ("u0", True, None),
+        ("u1", False, "dns"),
+        ("u2", False, "text_too_short"),
+        ("u3", False, "text_too_short"),
+    ]
+    assert selected(tmp_path, 1) == [
+        ("u4", False, "duplicate_image"),
+        ("u5", False, "image_too_small"),
+        ("u6", False, "not_english"),
+        ("u7", False, "duplicate_image"),
+    ]
+    assert selected(tmp_path, 2) == [("u8", False, "http_404")]
+
+
+def test_without_steps_all_that_was_downloaded_is_kept(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    select(tmp_path, "name: mine", [(0, 3, {"kept": 3}), (1, 4, {"kept": 4}), (2, 0, {})])
+    assert selected(tmp_path, 0)[:2] == [("u0", True, None), ("u1", False, "dns")]
+
+
+def test_a_sidecar_of_other_rows_is_an_error(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    folder = RunFolder(str(tmp_path))
+    table = read_table(folder.scores("text_facts", 1))
+    write_table(folder.scores("text_facts", 1), table.take(pa.array([1, 0, 2, 3])))
+    load = LoadSidecars(str(tmp_path), Homes.of(parse_recipe(RECIPE, "mine.yaml")))
+    with pytest.raises(ValueError, match=r"00001\.parquet does not have the rows of .*00001\.parquet"):
+        load(1, ["text_length"])
+
+
+def test_columns_are_read_from_the_sidecar_that_holds_them(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    load = LoadSidecars(str(tmp_path), Homes.of(parse_recipe(RECIPE, "mine.yaml")))
+    table, alive = load(0, ["width", "language", "text_length", "exact_group", "uid"])
+    assert table.column_names == ["uid", "width", "language", "text_length", "exact_group"]
+    assert table.to_pylist()[3] == {
+        "uid": "u3",
+        "width": 900,
+        "language": "en",
+        "text_length": 3,
+        "exact_group": "g1",
+    }
+    assert alive.tolist() == [True, False, True, True]
