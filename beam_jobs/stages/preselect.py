@@ -19,8 +19,9 @@ from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes, JudgeShards, read_codes
 from beam_jobs.matching.layout import bin_bits, cut, histogram, orders, shards_of
 from beam_jobs.storage.blobs import pack, unpack
 from beam_jobs.storage.ledger import Tally
-from beam_jobs.storage.parquet import iter_batches, read_table, write_table
+from beam_jobs.storage.parquet import iter_batches, read_schema, read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
+from filters.text_columns import add_text_columns, columns_to_read
 from schemas.reasons import KEPT
 from schemas.recipe_steps import Step
 from schemas.tables import PLANNED_DROPS, PRESELECTED
@@ -29,11 +30,15 @@ Made = tuple[str, int, Tally]
 
 
 def load_pairs(work: str, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """A part's columns, uid among them, and which of its rows are alive after extraction."""
-    wanted = dict.fromkeys(["uid", *columns, "reason"])
-    table = read_table(RunFolder(work).pairs(part), list(wanted))
+    """A part's columns, uid among them, and which of its rows are alive after extraction.
+
+    Columns that the part lacks are made of its texts.
+    """
+    url = RunFolder(work).pairs(part)
+    read = columns_to_read(columns, read_schema(url).names)
+    table = read_table(url, list(dict.fromkeys(["uid", *read, "reason"])))
     alive = np.asarray(table["reason"].is_null())
-    return table if "reason" in columns else table.drop_columns(["reason"]), alive
+    return add_text_columns(table, columns), alive
 
 
 class _LoadPairs:

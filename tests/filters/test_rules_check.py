@@ -55,8 +55,8 @@ def refused(text: str, *, scorers: tuple[Scorer, ...] = (CLIP,)) -> str:
         "preselect: [{drop: text_length < 5 or is_file_name, reason: b}]",
         "select: [{keep: 'clip_similarity >= 0.3 and least(width, height) > 200', reason: b}]",
         "group: [exact, near]\nselect: [{unique: [exact_group], prefer: [-clip_similarity, rank]}]",
-        "group: [near: {keep: [most_pixels, -clip_similarity]}]\n"
-        "select: [{top_k: 5, by: [-clip_similarity], per: [cluster]}, {drop: near_size > 9, reason: b}]",
+        ("group: [near: {keep: [most_pixels, -clip_similarity]}]\n"
+        "select: [{top_k: 5, by: [-clip_similarity], per: [cluster]}, {drop: near_size > 9, reason: b}]"),
         "write: {caption: page_title}",
     ],
 )

@@ -128,8 +128,8 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ),
         (
             "name: a\nselekt: []",
-            "mine.yaml: unknown key 'selekt'; known: name, summary, cites, evidence, approximate, "
-            "offline_approximation, preselect, download, score, group, select, write, limits",
+            ("mine.yaml: unknown key 'selekt'; known: name, summary, cites, evidence, approximate, "
+            "offline_approximation, preselect, download, score, group, select, write, limits"),
         ),
         ("name: a\nname: b", "mine.yaml: line 2: the key 'name' is given twice"),
         ("name: a\nwrite: {caption: x, caption: y}", "mine.yaml: write: line 2: the key 'caption' is given twice"),
@@ -142,8 +142,8 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ),
         (
             "name: !!python/object/apply:os.system [ls]",
-            "mine.yaml: name: line 1: expected a text, number, true, false, list or mapping; "
-            "given a python/object/apply:os.system",
+            ("mine.yaml: name: line 1: expected a text, number, true, false, list or mapping; "
+            "given a python/object/apply:os.system"),
         ),
         (
             "name: a\ncites: 2021-01-01",
@@ -160,8 +160,8 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ("name: a\ndownload: 256", "mine.yaml: download: expected a mapping of keys to values; given 256"),
         (
             "name: a\ndownload: {resize: stretch}",
-            "mine.yaml: download: unknown resize 'stretch'; known: no, border, keep_ratio, keep_ratio_largest, "
-            "center_crop",
+            ("mine.yaml: download: unknown resize 'stretch'; known: no, border, keep_ratio, keep_ratio_largest, "
+            "center_crop"),
         ),
         ("name: a\ngroup: [exactly]", "mine.yaml: group: unknown grouper 'exactly'; known: exact, near"),
         ("name: a\nwrite: {samples: 5}", "mine.yaml: write: unknown key 'samples'; known: samples_per_shard, caption"),
