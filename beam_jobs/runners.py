@@ -1,0 +1,186 @@
+"""Where a flow runs: Beam's flags, checked and completed for this machine.
+
+In: the flags that are not ours. Out: a BeamRunner that gives each pipeline its options and waits for it, or a Refusal.
+Nothing is started, built or fetched before the runner is entered.
+
+    DirectRunner    in this process, by Beam's FnApiRunner (never by a Prism that Beam may find or fetch)
+    PrismRunner     a Prism, built once with Go and kept
+    SparkRunner     Spark's job server, fetched once; local unless --spark_master_url says otherwise
+    FlinkRunner, DataflowRunner, PortableRunner     as Beam has them
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import signal
+import threading
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
+
+from beam_jobs.progress import say
+from beam_jobs.quiet import quiet_beam
+from beam_jobs.servers.java import java_program
+from beam_jobs.servers.prism import find_prism
+from beam_jobs.servers.spark import find_spark_jar
+from beam_jobs.servers.tied import tied
+from schemas.refusal import Refusal, unknown
+
+RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
+_OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
+_LOCAL_SPARK = re.compile(r"local(\[.+\])?")
+# Of a Spark in this machine: nothing listens beyond it, and no page is served.
+_LOCAL_SPARK_PROPERTIES = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+
+
+class PipelineFailed(Exception):
+    """A pipeline ended otherwise than done; the message holds Beam's words."""
+
+
+class InProcessRunner(PipelineRunner):
+    """Beam's FnApiRunner, which hands the options to its workers as Beam's DirectRunner does."""
+
+    def is_fnapi_compatible(self) -> bool:
+        return True
+
+    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> PipelineResult:
+        from apache_beam.portability.api import beam_provision_api_pb2 as provision_api
+        from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+        from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+        encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+        provision = ExtendedProvisionInfo(provision_api.ProvisionInfo(pipeline_options=encoded))
+        return FnApiRunner(provision_info=provision).run_pipeline(pipeline, options)
+
+
+@dataclass
+class BeamRunner:
+    """A checked choice of runner. Entering it finds or makes what it needs; leaving it gives signals back.
+
+    Servers stay for the next pipelines of this process and end with it. Enter it in the main thread: a Java server
+    ends with the thread that started it.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    filled: tuple[str, ...] = ()
+    _on_term: Any = None
+
+    def __enter__(self) -> BeamRunner:
+        quiet_beam()
+        if threading.current_thread() is threading.main_thread():
+            self._on_term = signal.signal(signal.SIGTERM, _exit)
+        self.filled = tuple(_fill_in(self.name, self.flags))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._on_term is not None:
+            signal.signal(signal.SIGTERM, self._on_term)
+            self._on_term = None
+
+    def options(self, *, job: str) -> PipelineOptions:
+        """Options of one pipeline. Each needs its own: Beam writes into those that it runs with."""
+        beam_name = f"{__name__}.InProcessRunner" if self.name == "DirectRunner" else self.name
+        options = PipelineOptions([*self.filled, *self.flags, f"--runner={beam_name}"])
+        if self.name == "DataflowRunner":
+            cloud = options.view_as(GoogleCloudOptions)
+            cloud.job_name = f"{cloud.job_name or 'pairmill'}-{job}".replace("_", "-")
+        return options
+
+    def wait(self, pipeline: beam.Pipeline) -> None:
+        """Runs a pipeline to its end. Raises PipelineFailed."""
+        try:
+            state = pipeline.run().wait_until_finish()
+        except RuntimeError as error:
+            raise PipelineFailed(str(error)) from error
+        if state != PipelineState.DONE:
+            raise PipelineFailed(f"{self.name} ended the pipeline as {state}")
+
+
+def choose_runner(flags: Sequence[str]) -> BeamRunner:
+    """Checks Beam's flags. A Refusal names the one that Beam does not have, or the program that is missing."""
+    given = parse_flags(flags)
+    name = _runner_name(given["runner"] or "DirectRunner")
+    if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
+        java_program()
+    if name == "DataflowRunner" and find_spec("apitools") is None:
+        raise Refusal("--runner DataflowRunner: Beam's Google Cloud parts are missing; install pairmill[gcp]")
+    if name == "PortableRunner" and not given["job_endpoint"]:
+        raise Refusal("--runner PortableRunner: expected --job_endpoint HOST:PORT, none given")
+    return BeamRunner(name, tuple(flags))
+
+
+def parse_flags(flags: Sequence[str]) -> dict[str, Any]:
+    """Beam's options by name, defaults included; Refusal of a flag that Beam does not have or cannot read."""
+    parsers: list[ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
+    parser = parsers[0]
+    parser.error = _refuse  # type: ignore[method-assign]
+    known, others = parser.parse_known_args(list(flags))
+    if others:
+        raise _unknown_flag(others[0], parser)
+    return vars(known)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise Refusal(f"Beam option: {message}")
+
+
+def _unknown_flag(flag: str, parser: ArgumentParser) -> Refusal:
+    name = flag.partition("=")[0]
+    near = difflib.get_close_matches(name, [text for action in parser._actions for text in action.option_strings])
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    return Refusal(f"unknown option {name!r}: it is neither ours (see --help) nor Beam's{hint}")
+
+
+def _runner_name(given: str) -> str:
+    """Beam's way: any case, with or without `Runner` at the end."""
+    names = {name.lower(): name for name in RUNNERS} | {name.lower(): to for name, to in _OTHER_NAMES.items()}
+    lower = given.lower()
+    found = names.get(lower) or names.get(f"{lower}runner")
+    if found is None:
+        raise unknown("runner", given, RUNNERS, where="--runner")
+    return found
+
+
+def _fill_in(name: str, flags: Sequence[str]) -> Iterator[str]:
+    """What a local user need not know: where servers are, how many cores, how loud workers are."""
+    given = parse_flags(flags)
+    yield "--no_save_main_session"
+    if name == "DirectRunner" and given["direct_running_mode"] == "multi_processing":
+        yield "--default_sdk_harness_log_level=ERROR"
+    if name == "PrismRunner" and not given["prism_location"] and not given["job_endpoint"]:
+        yield f"--prism_location={tied(find_prism(say))}"
+        yield "--prism_log_level=warn"
+    if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
+        if given["job_server_java_launcher"] == "java":
+            yield f"--job_server_java_launcher={tied(java_program())}"
+        if name == "SparkRunner":
+            yield from _fill_in_spark(given, flags)
+
+
+def _fill_in_spark(given: dict[str, Any], flags: Sequence[str]) -> Iterator[str]:
+    master = given["spark_master_url"]
+    if not any(flag.partition("=")[0] == "--spark_master_url" for flag in flags):
+        master = f"local[{os.cpu_count() or 1}]"
+        yield f"--spark_master_url={master}"
+    if _LOCAL_SPARK.fullmatch(master):
+        yield from (f"--job_server_jvm_properties=-D{setting}" for setting in _LOCAL_SPARK_PROPERTIES)
+    if not given["spark_job_server_jar"] and not given["spark_submit_uber_jar"]:
+        yield f"--spark_job_server_jar={find_spark_jar(say)}"
+
+
+def _exit(signum: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM as an exit, so that servers are stopped on the way out."""
+    raise SystemExit(128 + signum)

@@ -1,0 +1,206 @@
+"""One small flow on each runner: grouped, joined, with a side input, files written; and flags refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from beam_jobs.runners import BeamRunner, PipelineFailed, choose_runner
+from beam_jobs.servers.java import java_program
+from beam_jobs.servers.missing import ProgramMissing
+from beam_jobs.servers.prism import prism_may_start
+from schemas.refusal import Refusal
+
+FILES = {
+    "0": "cat 2 of 9 at A; emu 4 of 9 at A",
+    "1": "dog 1 of 9 at B; fox 5 of 9 at B; owl 3 of 9 at nowhere",
+}
+
+
+class WriteGroup(beam.DoFn):
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def process(self, group: tuple[int, list[str]]) -> Iterator[str]:
+        number, lines = group
+        path = Path(self._folder, str(number))
+        path.write_text("; ".join(sorted(lines)))
+        beam.metrics.Metrics.counter("toy", "lines").inc(len(lines))
+        yield path.name
+
+
+def run_toy_flow(runner: BeamRunner, folder: Path) -> None:
+    """Words and their places are joined by word, counted in a side input, grouped and written."""
+    pipeline = beam.Pipeline(options=runner.options(job="toy"))
+    words = pipeline | "Words" >> beam.Create([("dog", 1), ("cat", 2), ("owl", 3), ("emu", 4), ("fox", 5)])
+    places = pipeline | "Places" >> beam.Create([("cat", "A"), ("dog", "B"), ("emu", "A"), ("fox", "B")])
+    weights = pipeline | "Weights" >> beam.Create([("n", 2), ("n", 3), ("n", 4)]) | beam.CombinePerKey(sum)
+    joined = {"number": words, "place": places} | beam.CoGroupByKey()
+    (
+        joined
+        | beam.Map(
+            lambda row, weight: (
+                sum(row[1]["number"]) % 2,
+                f"{row[0]} {sum(row[1]['number'])} of {weight['n']} at {''.join(row[1]['place']) or 'nowhere'}",
+            ),
+            weight=beam.pvalue.AsDict(weights),
+        ).with_output_types(tuple[int, str])
+        | beam.Reshuffle()
+        | beam.GroupByKey()
+        | beam.ParDo(WriteGroup(str(folder)))
+    )
+    runner.wait(pipeline)
+
+
+def flags_of(name: str) -> list[str]:
+    """Flags of a runner; the test is skipped, naming what is missing, where it cannot start."""
+    if name == "PrismRunner" and not prism_may_start():
+        pytest.skip("Go is missing: PrismRunner needs it to build Prism")
+    if name == "SparkRunner":
+        try:
+            java_program()
+        except ProgramMissing as missing:
+            pytest.skip(str(missing))
+    return [f"--runner={name}"]
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "PrismRunner", "SparkRunner"])
+def test_pipelines_in_sequence_give_the_same_files_on_each_runner(name: str, tmp_path: Path) -> None:
+    with choose_runner(flags_of(name)) as runner:
+        for turn in ("first", "second"):
+            folder = tmp_path / turn
+            folder.mkdir()
+            run_toy_flow(runner, folder)
+            assert {path.name: path.read_text() for path in folder.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "PrismRunner", "SparkRunner"])
+def test_an_error_in_a_worker_fails_the_pipeline_with_its_words(name: str) -> None:
+    def stumble(number: int) -> int:
+        raise LookupError(f"no shard {number}")
+
+    with choose_runner(flags_of(name)) as runner:
+        pipeline = beam.Pipeline(options=runner.options(job="toy"))
+        pipeline | beam.Create([7]) | beam.Map(stumble)
+        with pytest.raises((PipelineFailed, LookupError), match="no shard 7"):
+            runner.wait(pipeline)
+
+
+HANGING = """
+import sys, time
+import apache_beam as beam
+from beam_jobs.runners import choose_runner
+
+def wait(x):
+    print("working", flush=True)
+    time.sleep(60)
+
+with choose_runner(sys.argv[1:]) as runner:
+    pipeline = beam.Pipeline(options=runner.options(job="toy"))
+    pipeline | beam.Create([1]) | beam.Map(wait)
+    runner.wait(pipeline)
+"""
+
+
+def descendants(parent: int) -> set[int]:
+    """Processes below one, as /proc has them."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+    found: set[int] = set()
+    level = {parent}
+    while level:
+        level = {child for child, above in parents.items() if above in level}
+        found |= level
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("PrismRunner", signal.SIGTERM),
+        ("PrismRunner", signal.SIGKILL),
+        ("PrismRunner", signal.SIGINT),
+        ("SparkRunner", signal.SIGKILL),
+    ],
+)
+def test_no_server_outlives_the_process_that_started_it(name: str, end: signal.Signals) -> None:
+    project = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING, *flags_of(name)],
+        env={**os.environ, "PYTHONPATH": str(project)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    servers = descendants(process.pid)
+    assert servers, "the runner has a server of its own"
+    process.send_signal(end)
+    process.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while left := {server for server in servers if Path(f"/proc/{server}").exists()}:
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(0.1)
+    process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--runner=Nope"],
+            "--runner: unknown runner 'Nope'; known: DataflowRunner, DirectRunner, FlinkRunner, PortableRunner, "
+            "PrismRunner, SparkRunner",
+        ),
+        (
+            ["--direct_num_worker=2"],
+            "unknown option '--direct_num_worker': it is neither ours (see --help) nor Beam's; "
+            "near it: --direct_num_workers, --num_workers, --max_num_workers",
+        ),
+        (["stray"], "unknown option 'stray': it is neither ours (see --help) nor Beam's"),
+        (
+            ["--direct_num_workers=two"],
+            "Beam option: argument --direct_num_workers: invalid int value: 'two'",
+        ),
+        (
+            ["--runner=PortableRunner"],
+            "--runner PortableRunner: expected --job_endpoint HOST:PORT, none given",
+        ),
+    ],
+)
+def test_wrong_flags_are_refused(flags: list[str], message: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        choose_runner(flags)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("given", ["direct", "DirectRunner", "FnApiRunner", "directrunner"])
+def test_runners_are_named_as_beam_names_them(given: str) -> None:
+    assert choose_runner([f"--runner={given}"]).name == "DirectRunner"
+
+
+def test_without_a_runner_it_is_the_one_in_this_process() -> None:
+    with choose_runner([]) as runner:
+        assert runner.options(job="toy").get_all_options()["runner"] == "beam_jobs.runners.InProcessRunner"
+
+
+def test_a_missing_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ProgramMissing, match=r"Java is missing \(no `java` on the PATH\)"):
+        choose_runner(["--runner=SparkRunner"])
