@@ -1,0 +1,97 @@
+"""CLIP similarity of picture and text, and the embeddings of both, by any model that open_clip can make.
+
+In: the stored picture and a column of texts. Out: their cosine, and two embeddings per row. Which models there are
+is told by `clip_weights`; the model itself, loaded, is `clip_towers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from filters.clip_weights import TINY, find_weights
+from filters.scorer import IMAGE, Batch, Column, Scorer, Scores, option
+from schemas.refusal import Refusal, unknown
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from filters.clip_towers import ClipTowers
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Scorer):
+    """Cosine of a CLIP model's embeddings of picture and text, with the embeddings.
+
+    Preprocessing is the model's own. Each group of texts is cut to its longest one where the text tower is causal,
+    which leaves the embeddings as they are. `precision: auto` is fp32 on a CPU and fp16 autocast on a GPU; what was
+    used stands in the metadata of the scores.
+    """
+
+    name: ClassVar[str] = "clip"
+    version: ClassVar[int] = 1
+    source: ClassVar[str] = (
+        "Radford et al., 'Learning Transferable Visual Models From Natural Language Supervision', 2021; "
+        "open_clip (Ilharco et al., 2021)"
+    )
+
+    model: str = option(
+        TINY, "'tiny' (shipped, for drawn pictures), open_clip's name, a folder (local-dir:) or hf-hub:OWNER/NAME"
+    )
+    pretrained: str | None = option(None, "open_clip's tag of published weights, or a checkpoint's path")
+    text: str = option("text", "the column of texts")
+    precision: str = option("auto", "auto, fp32, or autocast to bf16 or fp16")
+    batch_size: int = option(64, "rows in one forward pass")
+    embeddings: bool = option(True, "whether to store the embeddings")
+
+    def check(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS, where="scorer 'clip'")
+        if self.batch_size < 1:
+            raise Refusal(f"scorer 'clip': batch_size must be at least 1; given {self.batch_size}")
+        if not self.text:
+            raise Refusal("scorer 'clip': `text` must name a column of texts; given ''")
+        find_weights(self.model, self.pretrained)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (IMAGE, self.text)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column(f"{self.label}_similarity", pa.float32(), "cosine of picture and text, -1 to 1"),)
+
+    @property
+    def embeds(self) -> bool:
+        return self.embeddings
+
+    @property
+    def rows_per_batch(self) -> int:
+        return self.batch_size
+
+    def load(self, device: str = "auto") -> ClipTowers:
+        from filters.clip_towers import load_towers
+
+        return load_towers(find_weights(self.model, self.pretrained), device=device, precision=self.precision)
+
+    def dimension(self, model: ClipTowers) -> int:
+        return model.dimension
+
+    def prepare(self, image: Image.Image, model: ClipTowers) -> Any:
+        return model.pixels(image)
+
+    def score(self, batch: Batch, model: ClipTowers) -> Scores:
+        images = model.encode_images(batch.images)
+        texts = model.encode_texts(batch.texts(self.text))
+        similarity = (images * texts).sum(axis=1)
+        columns = pa.table({self.columns[0].name: pa.array(similarity, pa.float32())})
+        if not self.embeddings:
+            return Scores(columns)
+        return Scores(columns, images, texts)
+
+    def provenance(self, model: ClipTowers) -> dict[str, Any]:
+        return {**self.configuration(), "computed_by": model.facts()}

@@ -1,0 +1,238 @@
+"""A CLIP model in memory: pictures to pixels, pixels and texts to embeddings of unit length.
+
+In: weights that `clip_weights` found, a device, a precision. Out: NumPy arrays (float32), equal to what open_clip's
+`encode_image` and `encode_text` give for the same pictures and texts. The only module of scorers that needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from filters.clip_weights import EXTRA, ClipWeights, needs_quick_gelu
+from filters.scorer import require
+from filters.text_cut import TextCut, find_text_cut
+from schemas.refusal import Refusal
+
+# Texts of about equal length go through the tower together: on a CPU small groups cost nothing.
+_TEXTS_PER_GROUP = 16
+_LOCAL = "local-dir:"
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
+
+
+@dataclass(frozen=True)
+class _Preprocessing:
+    """open_clip's preprocessing in two parts: per picture in threads, and per batch beside the model.
+
+    `to_pixels` gives uint8 arrays; scaling and normalising them as one batch gives the same floats as open_clip's
+    last two steps. Where its steps are not those known here, `mean` is None and `to_pixels` gives floats.
+    """
+
+    to_pixels: Any
+    mean: Any = None
+    std: Any = None
+    facts: Any = None
+
+
+class ClipTowers:
+    """Use by one thread at a time, except `pixels`."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, device: Any, precision: str, preprocessing: _Preprocessing, weights: Any
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        self._precision = precision
+        self._preprocessing = preprocessing
+        self._weights = weights
+        self._cut = self._checked_cut()
+
+    @cached_property
+    def dimension(self) -> int:
+        """The length of an embedding."""
+        return int(self.encode_texts([""]).shape[1])
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """One picture as the model's preprocessing crops and scales it. Safe in several threads."""
+        return np.asarray(self._preprocessing.to_pixels(image))
+
+    def encode_images(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode(), self._autocast():
+            return _unit(self._model.encode_image(self.floats(pixels)))
+
+    def floats(self, pixels: Sequence[np.ndarray]) -> Any:
+        """A batch as the image tower takes it: what open_clip's preprocessing would have made of the pictures."""
+        import torch
+
+        batch = torch.from_numpy(np.stack(pixels)).to(self._device, non_blocking=True)
+        if self._preprocessing.mean is None:
+            return batch
+        batch = batch.permute(0, 3, 1, 2).contiguous().float().div_(255)
+        return batch.sub_(self._preprocessing.mean).div_(self._preprocessing.std)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        import torch
+
+        tokens = self._tokenizer(list(texts))
+        with torch.inference_mode(), self._autocast():
+            if self._cut is None:
+                return _unit(self._model.encode_text(tokens.to(self._device)))
+            return self._encode_cut(self._cut, tokens)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the embeddings beside the recipe, as JSON."""
+        import open_clip
+        import torch
+
+        return {
+            "open_clip": open_clip.__version__,
+            "torch": torch.__version__,
+            "device": self._device.type,
+            "precision": self._precision,
+            "preprocessing": self._preprocessing.facts,
+            "text_cut": self._cut is not None,
+            "weights_sha256": self._weights,
+        }
+
+    def _autocast(self) -> Any:
+        import torch
+
+        if self._precision == "fp32":
+            return nullcontext()
+        dtype = torch.bfloat16 if self._precision == "bf16" else torch.float16
+        return torch.autocast(self._device.type, dtype=dtype)
+
+    def _encode_cut(self, cut: TextCut, tokens: Any) -> np.ndarray:
+        import torch
+
+        ends = cut.ends(tokens)
+        order = torch.argsort(ends, stable=True)
+        rows = _TEXTS_PER_GROUP if self._device.type == "cpu" else len(order)
+        groups = torch.split(order, rows)
+        parts = [_unit(cut.encode(tokens[group, : int(ends[group].max())].to(self._device))) for group in groups]
+        embeddings = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+        embeddings[order.numpy()] = np.concatenate(parts)
+        return embeddings
+
+    def _checked_cut(self) -> TextCut | None:
+        """The cut, if it gives this very model's embeddings of two texts of different length."""
+        import torch
+
+        cut = find_text_cut(self._model)
+        if cut is None:
+            return None
+        tokens = self._tokenizer(["a", "two red circles and a small blue square above them"])
+        with torch.inference_mode():
+            whole = _unit(self._model.encode_text(tokens.to(self._device)))
+            parts = self._encode_cut(cut, tokens)
+        return cut if np.allclose(whole, parts, rtol=0, atol=1e-5) else None
+
+
+def load_towers(weights: ClipWeights, *, device: str, precision: str) -> ClipTowers:
+    """The model ready for inference, its weights read as weights only."""
+    open_clip = require("open_clip", extra=EXTRA, wanted_by="clip")
+    import torch
+
+    place = _device(device)
+    if precision == "auto":
+        precision = "fp32" if place.type == "cpu" else "fp16"
+    model = _make_model(open_clip, weights).to(place).eval().requires_grad_(False)
+    return ClipTowers(
+        model,
+        open_clip.get_tokenizer(weights.model),
+        device=place,
+        precision=precision,
+        preprocessing=_preprocessing(open_clip, model, torch.device(place)),
+        weights=_weights_digest(weights),
+    )
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(name)
+    except RuntimeError as error:
+        raise Refusal(f"device {name!r} is none that torch knows; use auto, cpu or cuda") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise Refusal(f"device {name!r} was asked for, and torch finds no GPU")
+    return place
+
+
+def _make_model(open_clip: Any, weights: ClipWeights) -> Any:
+    import torch
+
+    if weights.is_random:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return open_clip.create_model(weights.model, pretrained=None, pretrained_text=False)
+    try:
+        return open_clip.create_model(
+            weights.model,
+            pretrained=weights.pretrained,
+            force_quick_gelu=needs_quick_gelu(weights),
+            require_pretrained=True,
+            weights_only=True,
+        )
+    except (RuntimeError, ValueError, OSError, KeyError, pickle.UnpicklingError) as error:
+        named = weights.model + (f" with {weights.pretrained!r}" if weights.pretrained else "")
+        reason = " ".join(str(error).split())[:300]
+        if weights.is_published:
+            raise Refusal(f"scorer 'clip': the weights of {named} could not be fetched: {reason}") from error
+        raise Refusal(f"scorer 'clip': {named} could not be loaded: {reason}") from error
+
+
+def _preprocessing(open_clip: Any, model: Any, device: Any) -> _Preprocessing:
+    import torch
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+    from torchvision.transforms import Compose
+
+    settings = open_clip.get_model_preprocess_cfg(model)
+    whole = image_transform_v2(PreprocessCfg(**settings), is_train=False)
+    facts = {key: list(value) if isinstance(value, tuple) else value for key, value in sorted(settings.items())}
+    *first, to_tensor, normalize = whole.transforms
+    if (type(to_tensor).__name__, type(normalize).__name__) != ("MaybeToTensor", "Normalize"):
+        return _Preprocessing(lambda image: whole(image).numpy(), facts=facts)
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        for values in (normalize.mean, normalize.std)
+    )
+    return _Preprocessing(Compose(first), mean, std, facts)
+
+
+def _unit(embeddings: Any) -> np.ndarray:
+    import torch.nn.functional as F
+
+    unit: np.ndarray = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
+    return unit
+
+
+def _weights_digest(weights: ClipWeights) -> str | None:
+    """SHA-256 of the user's own checkpoint, or of all in the model's folder; None for published and random ones."""
+    if weights.model.startswith(_LOCAL):
+        folder = Path(weights.model.removeprefix(_LOCAL))
+        files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
+    elif weights.pretrained is not None and Path(weights.pretrained).is_file():
+        files = [Path(weights.pretrained)]
+    else:
+        return None
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

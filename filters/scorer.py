@@ -1,0 +1,167 @@
+"""The contract of a scorer: a batch of pairs in, one row of columns per pair out. It never drops a row.
+
+A scorer is a frozen dataclass whose fields are its options. `load` and `score` are the two methods of Beam's
+`ModelHandler`, without Beam; `prepare` is what may be done to one decoded picture ahead of the batch, in a
+thread. What a scorer gives is a function of its options and its input: no clock, no randomness, no machine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from schemas.refusal import Refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+IMAGE = "image"
+_LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def option(default: Any, doc: str) -> Any:
+    """A dataclass field that a recipe may set, with the line that `pairmill scorers NAME` prints."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a scorer makes. `meaning` states unit and range."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to score: `uid` and the columns declared as inputs and, in that order, what `prepare` gave per picture.
+
+    `images` is empty for a scorer that asks for none.
+    """
+
+    table: pa.Table
+    images: Sequence[Any] = ()
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def texts(self, column: str) -> list[str]:
+        """The texts of a column, null as the empty text."""
+        return [text or "" for text in self.table[column].to_pylist()]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What came of a batch: exactly the declared columns, and embeddings (float32, unit length) or None."""
+
+    columns: pa.Table
+    image_embeddings: np.ndarray | None = None
+    text_embeddings: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Base of all scorers. `name` and `version` say which computation it is; a changed one has a new version."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    source: ClassVar[str] = ""
+
+    alias: str | None = field(
+        default=None, metadata={"doc": "`as`: another label for this scorer; its columns begin with it"}
+    )
+
+    def __post_init__(self) -> None:
+        if not _LABEL.fullmatch(self.label):
+            raise Refusal(
+                f"scorer {self.name!r}: `as` must be lower-case letters, digits and _, beginning with a letter; "
+                f"given {self.label!r}"
+            )
+        self.check()
+
+    def check(self) -> None:
+        """Raises Refusal where the options make no sense; opens no file and imports nothing heavy."""
+
+    @property
+    def label(self) -> str:
+        """What this scorer is called in its recipe: its folder below `scores/`."""
+        return self.alias if self.alias is not None else self.name
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it reads: `image` for the stored picture, anything else a column of the pairs or images table."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What it makes."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> Mapping[str, pa.DataType]:
+        """Column name to Arrow type."""
+        return {column.name: column.type for column in self.columns}
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema(list(self.outputs.items()))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether `score` gives embeddings, to be stored beside the scores."""
+        return False
+
+    def dimension(self, model: Any) -> int:
+        """The length of an embedding; asked only of a scorer that embeds."""
+        raise NotImplementedError
+
+    @property
+    def rows_per_batch(self) -> int:
+        """How many rows `score` is given at once (the last batch of a shard is smaller)."""
+        return 64
+
+    def load(self, device: str = "auto") -> Any:
+        """The model, loaded once per process and shared among threads; None where there is none."""
+        return None
+
+    def prepare(self, image: Image.Image, model: Any) -> Any:
+        """What `score` needs of one decoded picture. Called from several threads at once."""
+        return image
+
+    def score(self, batch: Batch, model: Any) -> Scores:
+        """One row of `columns` per row of the batch. Never called by two threads at once for one model."""
+        raise NotImplementedError
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides the values, as JSON: what a fingerprint of the scores is taken of."""
+        options = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "alias"}
+        return {"scorer": self.name, "version": self.version, "label": self.label, "options": options}
+
+    def provenance(self, model: Any) -> dict[str, Any]:
+        """What a reader of the scores needs to make them again, as JSON: stands in the sidecar's metadata."""
+        return self.configuration()
+
+    def column(self, name: str) -> str:
+        """A column's name: as it is, or behind the label where the recipe gives one."""
+        return name if self.label == self.name else f"{self.label}_{name}"
+
+
+def require(module: str, *, extra: str, wanted_by: str) -> ModuleType:
+    """Imports an optional library, or refuses with the line that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name.split(".")[0]):
+            raise
+        raise Refusal(
+            f"scorer {wanted_by!r} needs {module.split('.')[0]!r}, which is not installed: "
+            f"pip install 'pairmill[{extra}]'"
+        ) from error
