@@ -1,0 +1,97 @@
+"""The process that decodes: images in through a pipe, prepared images out through another, until the end of input.
+
+In: frames of options (JSON) and an image's bytes. Out: frames of facts (JSON) and the bytes to store, in order.
+Run by `decoders`, so that an image that kills or stalls a decoder costs itself and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from dataclasses import asdict
+from functools import lru_cache
+from typing import BinaryIO
+
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+FRAME = struct.Struct("<II")
+READY = b"R"
+MOST_MEMORY = 4 << 30
+
+
+def read_exactly(file: BinaryIO, size: int) -> bytes:
+    """So many bytes; EOFError when the other side is gone."""
+    data = file.read(size)
+    if len(data) != size:
+        raise EOFError("the pipe ended")
+    return data
+
+
+def main() -> None:
+    """Serves until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    requests = os.fdopen(os.dup(0), "rb", buffering=0)
+    source = os.fdopen(requests.fileno(), "rb", buffering=1 << 20, closefd=False)
+    _bound_memory()
+    import cv2
+    from PIL import Image
+
+    from beam_jobs.fetching.pixels import prepare
+
+    cv2.setNumThreads(1)
+    Image.MAX_IMAGE_PIXELS = None
+    answers.write(READY)
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(silence, descriptor)
+    while True:
+        try:
+            options, size = FRAME.unpack(read_exactly(source, FRAME.size))
+            section = _section(read_exactly(source, options))
+            data = read_exactly(source, size)
+        except EOFError:
+            return
+        stored = b""
+        try:
+            prepared = prepare(data, section)
+            stored = prepared.data
+            facts = {name: value for name, value in vars(prepared).items() if name != "data"}
+        except Failed as failed:
+            facts = {"reason": failed.reason, "message": failed.message}
+        except Exception as error:  # noqa: BLE001 - a decoder's own defect: the row gets its reason from it
+            facts = {"reason": "decode_error", "message": f"{type(error).__name__}: {error}"[:300]}
+        text = json.dumps(facts).encode()
+        answers.write(FRAME.pack(len(text), len(stored)) + text)
+        _write_all(answers, stored)
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+@lru_cache(maxsize=8)
+def _section(text: bytes) -> DownloadSection:
+    return DownloadSection(**json.loads(text))
+
+
+def section_bytes(section: DownloadSection) -> bytes:
+    """The options as this process reads them."""
+    return json.dumps(asdict(section)).encode()
+
+
+def _bound_memory() -> None:
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""A pool of decoding processes, shared by all shards that a process works on.
+
+In: bytes of image files and the options. Out: futures of Prepared, or of Failed: `decoder_crash` when the process
+died of an image (twice, the second time alone), `decoder_timeout` when it did not end in time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from beam_jobs.fetching.decoder_process import Dead, DecoderProcess
+from beam_jobs.fetching.decoder_worker import FRAME, section_bytes
+from beam_jobs.fetching.pixels import Prepared
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+_lock = threading.Lock()
+_shared: dict[tuple[int, int, float], DecoderPool] = {}
+
+
+@dataclass
+class _Job:
+    options: bytes
+    data: bytes
+    done: Future[Prepared] = field(default_factory=Future)
+    crashes: int = 0
+
+    @property
+    def size(self) -> int:
+        return FRAME.size + len(self.options) + len(self.data)
+
+
+class DecoderPool:
+    """Processes that start with the first image. `submit` waits while all are busy and the queue is full."""
+
+    def __init__(self, workers: int, timeout: float) -> None:
+        self._timeout = timeout
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=2 * workers)
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
+        self._started = threading.Lock()
+        self._running = False
+
+    def submit(self, data: bytes, section: DownloadSection) -> Future[Prepared]:
+        """The prepared image, in the future. Callbacks run in the pool's threads and must be short."""
+        with self._started:
+            if not self._running:
+                self._running = True
+                for thread in self._threads:
+                    thread.start()
+        job = _Job(section_bytes(section), data)
+        self._jobs.put(job)
+        return job.done
+
+    def close(self) -> None:
+        """Ends the processes, after the images submitted."""
+        if self._running:
+            for _ in self._threads:
+                self._jobs.put(None)
+            for thread in self._threads:
+                thread.join()
+
+    def _serve(self) -> None:
+        line = _Line(self._jobs, self._timeout)
+        while line.step():
+            pass
+
+
+class _Line:
+    """One process and the images on their way to it: at most two, so that it never waits for the next."""
+
+    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float) -> None:
+        self._jobs = jobs
+        self._timeout = timeout
+        self._process: DecoderProcess | None = None
+        self._waiting: deque[_Job] = deque()
+        self._sent: deque[_Job] = deque()
+        self._ending = False
+        self._begun = 0.0
+
+    def step(self) -> bool:
+        """Sends what may be sent, then waits for one answer; False once there is nothing left and never will be."""
+        try:
+            while (job := self._next()) is not None:
+                if not self._sent:
+                    self._begun = time.monotonic()
+                self._sent.append(job)
+                self._process = self._process or DecoderProcess()
+                self._process.send(job.options, job.data)
+            if not self._sent or self._process is None:
+                self._stop()
+                return False
+            facts, stored = self._process.receive(self._begun + self._timeout)
+        except (Dead, TimeoutError) as error:
+            self._stop()
+            self._blame(error)
+        except Exception as error:  # noqa: BLE001 - no process can be started: the futures say so
+            self._stop()
+            for job in (*self._sent, *self._waiting):
+                job.done.set_exception(error)
+            self._sent.clear()
+            self._waiting.clear()
+        else:
+            self._begun = time.monotonic()
+            _finish(self._sent.popleft(), facts, stored)
+        return True
+
+    def _next(self) -> _Job | None:
+        """The next image to send now, if any; waits for one only when none is on its way."""
+        if not self._waiting and not self._ending and len(self._sent) < 2:
+            try:
+                job = self._jobs.get(block=not self._sent)
+            except queue.Empty:
+                return None
+            if job is None:
+                self._ending = True
+            else:
+                self._waiting.append(job)
+        if not self._waiting:
+            return None
+        if self._sent and not self._fits(self._waiting[0]):
+            return None
+        return self._waiting.popleft()
+
+    def _fits(self, job: _Job) -> bool:
+        """Whether an image may be sent behind another: suspects go alone, and no write may ever wait."""
+        if self._process is None or len(self._sent) > 1 or job.crashes or self._sent[0].crashes:
+            return False
+        return self._sent[0].size + job.size <= self._process.capacity
+
+    def _blame(self, error: Exception) -> None:
+        """The first image unanswered is the culprit; those behind it, and it once more, are sent again."""
+        culprit = self._sent.popleft()
+        self._waiting.extendleft(reversed(self._sent))
+        self._sent.clear()
+        if isinstance(error, TimeoutError):
+            message = f"not decoded within {self._timeout:g} s"
+            culprit.done.set_exception(Failed("decoder_timeout", message))
+            return
+        culprit.crashes += 1
+        if culprit.crashes > 1:
+            culprit.done.set_exception(Failed("decoder_crash", "the decoding process died of this image"))
+        else:
+            self._waiting.appendleft(culprit)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+
+def _finish(job: _Job, facts: dict[str, Any], stored: bytes) -> None:
+    if "reason" in facts:
+        job.done.set_exception(Failed(facts["reason"], facts["message"]))
+    else:
+        job.done.set_result(Prepared(data=stored, **facts))
+
+
+def shared_decoders(workers: int, timeout: float) -> DecoderPool:
+    """The process's pool of that size; 0 workers means one per core that the process may use."""
+    workers = workers or usable_cores()
+    with _lock:
+        key = (os.getpid(), workers, timeout)
+        if key not in _shared:
+            _shared[key] = DecoderPool(workers, timeout)
+            atexit.register(_shared[key].close)
+        return _shared[key]
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

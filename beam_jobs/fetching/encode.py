@@ -1,0 +1,31 @@
+"""Pixels to the bytes of a file: JPEG, WebP or PNG, as OpenCV writes them.
+
+In: an array, BGR or gray, and options. Out: encoded bytes.
+"""
+
+from __future__ import annotations
+
+import cv2
+
+from beam_jobs.fetching.resize import Pixels
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+_QUALITY = {
+    "jpg": cv2.IMWRITE_JPEG_QUALITY,
+    "webp": cv2.IMWRITE_WEBP_QUALITY,
+    "png": cv2.IMWRITE_PNG_COMPRESSION,
+}
+_LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 1_000_000}
+
+
+def encode(pixels: Pixels, section: DownloadSection) -> bytes:
+    """The file's bytes; Failed when the format cannot hold so large an image."""
+    longest = _LONGEST_SIDE[section.encode_format]
+    if max(pixels.shape[:2]) > longest:
+        raise Failed("too_many_pixels", f"{section.encode_format} holds at most {longest} pixels a side")
+    parameters = [int(_QUALITY[section.encode_format]), section.quality]
+    done, data = cv2.imencode(f".{section.encode_format}", pixels, parameters)
+    if not done:
+        raise Failed("decode_error", f"an image of shape {pixels.shape} cannot be written")
+    return data.tobytes()

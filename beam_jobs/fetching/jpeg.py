@@ -1,0 +1,105 @@
+"""JPEG: decoded at the smallest scale that is large enough, by libjpeg-turbo; by Pillow where that is not possible.
+
+In: a JPEG's bytes and the size wanted. Out: Raw pixels at least of that size, as stored, before orientation.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import simplejpeg
+from PIL import Image
+
+from beam_jobs.fetching.colour import Raw, flatten, needs_conversion
+from beam_jobs.fetching.exif import exif_json, tiff_orientation
+from beam_jobs.fetching.facts import UNDECODABLE, Facts, check_pixels
+from beam_jobs.fetching.sniff import JpegHeader, read_jpeg_header
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+# Scaled decoding keeps so many decoded pixels per pixel wanted, a side: fewer would show beside full decoding.
+MARGIN = 1.75
+_EIGHTHS = (1, 2, 4)
+_MODES = {1: ("GRAY", "L"), 3: ("RGB", "RGB")}
+# What libjpeg says of pixels that are lost; its other warnings are of bytes that do not matter.
+_DAMAGE = ("bad huffman", "premature end of data segment", "bad arithmetic", "inconsistent progression")
+
+
+class JpegSource:
+    """A JPEG whose header was read and found acceptable."""
+
+    def __init__(self, data: bytes, header: JpegHeader, facts: Facts) -> None:
+        self.facts = facts
+        self._data = data
+        self._header = header
+
+    @property
+    def recoloured(self) -> bool:
+        """Whether decoding changes colours or the mode: then the stored bytes are no substitute."""
+        mode = {1: "L", 3: "RGB"}.get(self._header.components, "CMYK")
+        return needs_conversion(self._header.icc, mode)
+
+    def decode(self, wanted: tuple[int, int] | None) -> Raw:
+        """Pixels of at least MARGIN times `wanted` (width, height), or of the full size."""
+        modes = _MODES.get(self._header.components)
+        if modes is None or self._header.precision != 8:
+            return self._decode_carefully()
+        colours, mode = modes
+        width, height = self.facts.width, self.facts.height
+        least = _least_size(width, height, wanted)
+        try:
+            pixels = simplejpeg.decode_jpeg(
+                self._data, colours, min_width=least[0], min_height=least[1], strict=True
+            )
+        except ValueError as error:
+            if any(words in str(error).lower() for words in _DAMAGE):
+                raise Failed("decode_error", UNDECODABLE) from error
+            return self._decode_carefully()
+        return Raw(pixels[:, :, 0] if mode == "L" else pixels, mode, self._header.icc)
+
+    def _decode_carefully(self) -> Raw:
+        """By Pillow: more modes, and it tells an early end from a missing end marker."""
+        try:
+            with Image.open(io.BytesIO(self._data), formats=["JPEG", "MPO"]) as image:
+                image.load()
+                raw = flatten(image)
+        except Failed:
+            raise
+        except OSError as error:
+            reason = "truncated" if "truncated" in str(error) else "decode_error"
+            raise Failed(reason, UNDECODABLE) from error
+        except (
+            SyntaxError,
+            ValueError,
+            TypeError,
+            IndexError,
+            KeyError,
+            OverflowError,
+            MemoryError,
+        ) as error:
+            raise Failed("decode_error", UNDECODABLE) from error
+        if raw.pixels.shape[:2] != (self.facts.height, self.facts.width):
+            raise Failed("decode_error", UNDECODABLE)
+        return raw
+
+
+def open_jpeg(data: bytes, section: DownloadSection) -> JpegSource:
+    """Reads the header; Failed where there is none, or where it promises too many pixels."""
+    header = read_jpeg_header(data)
+    if header is None:
+        reason = "decode_error" if b"\xff\xd9" in data[-64:] else "truncated"
+        raise Failed(reason, UNDECODABLE)
+    check_pixels(header.width, header.height, section)
+    exif = exif_json(header.exif, location=section.exif_location) if section.extract_exif else None
+    orientation = tiff_orientation(header.exif) if header.exif else 1
+    return JpegSource(data, header, Facts("JPEG", header.width, header.height, orientation, exif=exif))
+
+
+def _least_size(width: int, height: int, wanted: tuple[int, int] | None) -> tuple[int, int]:
+    """Bounds that make the decoder choose 1/8, 1/4 or 1/2, where the result has the margin; else the full size."""
+    if wanted is not None:
+        for eighths in _EIGHTHS:
+            if width * eighths >= 8 * MARGIN * wanted[0] and height * eighths >= 8 * MARGIN * wanted[1]:
+                return math.ceil(width * eighths / 8), math.ceil(height * eighths / 8)
+    return width, height

@@ -1,0 +1,101 @@
+"""From the bytes of an image file to a prepared image: checked, upright, in sRGB, resized, encoded.
+
+In: bytes, and the recipe's `download:` section. Out: Prepared, or Failed with a class and a message. The size is
+read from the header and checked before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from beam_jobs.fetching.colour import to_bgr
+from beam_jobs.fetching.encode import encode
+from beam_jobs.fetching.facts import SWAPS_SIDES, UNDECODABLE, Facts, check_wanted
+from beam_jobs.fetching.jpeg import JpegSource, open_jpeg
+from beam_jobs.fetching.rasters import RasterSource, open_raster
+from beam_jobs.fetching.resize import Pixels, frame, plan_resize, scale_to, turn_upright
+from beam_jobs.fetching.sniff import RASTERS, sniff
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+_EXTENSION_OF = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image ready to be stored. Sizes are None where nothing was decoded (disable_all_reencoding)."""
+
+    data: bytes
+    width: int | None
+    height: int | None
+    original_width: int | None
+    original_height: int | None
+    format: str
+    frame_count: int
+    orientation: int
+    exif: str | None
+    sha256: str
+
+
+def prepare(data: bytes, section: DownloadSection) -> Prepared:
+    """Prepares one image, or raises Failed: svg, not_an_image, truncated, decode_error, too_small ..."""
+    if len(data) < section.min_bytes:
+        raise Failed("too_small", "image too small")
+    kind = sniff(data)
+    if kind == "SVG":
+        raise Failed("svg", "an SVG is a vector image: only rasters are taken")
+    if kind is None or kind not in RASTERS:
+        raise Failed("not_an_image", UNDECODABLE)
+    source = open_jpeg(data, section) if kind == "JPEG" else open_raster(data, kind, section)
+    width, height = source.facts.displayed
+    check_wanted(width, height, section)
+    if section.disable_all_reencoding:
+        return _prepared(data, data, None, source.facts, None)
+    stored = _process(data, source, section)
+    return _prepared(data, *stored, source.facts, (width, height))
+
+
+def _process(
+    data: bytes, source: JpegSource | RasterSource, section: DownloadSection
+) -> tuple[bytes, tuple[int, int]]:
+    """The bytes to store, and the size of the image in them."""
+    facts = source.facts
+    width, height = facts.displayed
+    plan = plan_resize(width, height, section)
+    recoloured = source.recoloured
+    raw = source.decode(
+        _as_stored(facts, (plan.width, plan.height)) if plan is not None and plan.shrinks else None
+    )
+    unchanged = plan is None and facts.orientation == 1 and not recoloured
+    if section.skip_reencode and unchanged and _EXTENSION_OF.get(facts.format) == section.encode_format:
+        return data, (width, height)
+    if plan is not None:
+        size = _as_stored(facts, (plan.width, plan.height))
+        raw = replace(raw, pixels=scale_to(raw.pixels, *size, plan.interpolation))
+    pixels: Pixels = turn_upright(to_bgr(raw), facts.orientation)
+    if plan is not None:
+        pixels = frame(pixels, plan)
+    return encode(pixels, section), (pixels.shape[1], pixels.shape[0])
+
+
+def _as_stored(facts: Facts, size: tuple[int, int]) -> tuple[int, int]:
+    """A displayed (width, height) as it lies in the file."""
+    return (size[1], size[0]) if facts.orientation in SWAPS_SIDES else size
+
+
+def _prepared(
+    original: bytes, stored: bytes, size: tuple[int, int] | None, facts: Facts, shown: tuple[int, int] | None
+) -> Prepared:
+    return Prepared(
+        data=stored,
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        original_width=shown[0] if shown else None,
+        original_height=shown[1] if shown else None,
+        format=facts.format,
+        frame_count=facts.frame_count,
+        orientation=facts.orientation,
+        exif=facts.exif,
+        sha256=hashlib.sha256(original).hexdigest(),
+    )

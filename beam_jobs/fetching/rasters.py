@@ -1,0 +1,153 @@
+"""PNG, WebP, GIF, BMP, TIFF, AVIF, and HEIC and JPEG XL where their plug-ins are installed: read by Pillow.
+
+In: a file's bytes and its format. Out: Raw pixels of its first frame, as stored, before orientation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import struct
+import warnings
+import zlib
+
+from PIL import Image, UnidentifiedImageError
+
+from beam_jobs.fetching.colour import Raw, flatten, needs_conversion
+from beam_jobs.fetching.exif import ORIENTATION, pillow_exif_json
+from beam_jobs.fetching.facts import UNDECODABLE, Facts, check_pixels
+from schemas.download import DownloadSection
+from schemas.reasons import Failed
+
+MOST_FRAMES = 10_000
+_PLUGINS = {"HEIC": ("pillow_heif", "register_heif_opener"), "JXL": ("pillow_jxl", None)}
+_PILLOW_NAMES = {"HEIC": ["HEIF"], "BMP": ["BMP", "DIB"]}
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+)
+
+
+class RasterSource:
+    """An image that Pillow opened, its header read and found acceptable."""
+
+    def __init__(self, image: Image.Image, facts: Facts) -> None:
+        self.facts = facts
+        self._image = image
+
+    @property
+    def recoloured(self) -> bool:
+        """Whether decoding changes colours or the mode: then the stored bytes are no substitute."""
+        mode = self._image.mode
+        return mode not in ("RGB", "L") or needs_conversion(self._image.info.get("icc_profile"), mode)
+
+    def decode(self, wanted: tuple[int, int] | None) -> Raw:
+        """All pixels of the first frame; `wanted` is of no use to these decoders."""
+        del wanted
+        image = self._image
+        try:
+            image.load()
+            raw = flatten(image)
+        except _BROKEN as error:
+            raise _broken(error) from error
+        finally:
+            image.close()
+        if raw.pixels.shape[:2] != (self.facts.height, self.facts.width):
+            raise Failed("decode_error", UNDECODABLE)
+        return raw
+
+
+def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSource:
+    """Reads the header; Failed where it is damaged, or promises too many pixels."""
+    _register(kind)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=_PILLOW_NAMES.get(kind, [kind]))
+            check_pixels(image.width, image.height, section)
+            orientation = _orientation(image)
+            exif = pillow_exif_json(image, location=section.exif_location) if section.extract_exif else None
+            frames = count_frames(image, data, kind)
+    except Image.DecompressionBombError as error:
+        raise Failed("too_many_pixels", str(error)) from error
+    except UnidentifiedImageError as error:
+        raise Failed("decode_error", UNDECODABLE) from error
+    except _BROKEN as error:
+        raise _broken(error) from error
+    return RasterSource(image, Facts(kind, image.width, image.height, orientation, frames, exif))
+
+
+def count_frames(image: Image.Image, data: bytes, kind: str) -> int:
+    """How many pictures a file holds, counted up to MOST_FRAMES; the image stays at its first."""
+    if kind == "GIF":
+        return max(1, _count_gif_frames(data))
+    if kind != "TIFF":
+        return max(1, min(int(getattr(image, "n_frames", 1)), MOST_FRAMES))
+    frames = 1
+    try:
+        while frames < MOST_FRAMES:
+            image.seek(frames)
+            frames += 1
+    except _BROKEN:
+        pass
+    image.seek(0)
+    return frames
+
+
+def _count_gif_frames(data: bytes) -> int:
+    """Image descriptors, without decoding any."""
+    frames, end = 0, len(data)
+    at = 13 + _colour_table(data[10]) if end > 13 else end
+    while at < end and frames < MOST_FRAMES:
+        if data[at] == 0x2C and at + 10 <= end:
+            frames += 1
+            at += 10 + _colour_table(data[at + 9]) + 1
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            break
+        while at < end and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return frames
+
+
+def _colour_table(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _register(kind: str) -> None:
+    """Makes an optional format known to Pillow, or says what is missing."""
+    if kind not in _PLUGINS:
+        return
+    module, function = _PLUGINS[kind]
+    try:
+        plugin = importlib.import_module(module)
+    except ImportError as error:
+        raise Failed("not_an_image", f"{kind} is read only where {module} is installed") from error
+    if function is not None:
+        getattr(plugin, function)()
+
+
+def _broken(error: BaseException) -> Failed:
+    text = str(error).lower()
+    early = "truncated" in text or "unexpected end" in text or isinstance(error, EOFError)
+    return Failed("truncated" if early else "decode_error", UNDECODABLE)
