@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from beam_jobs.matching import unique
+from beam_jobs.matching import contests, unique
+from beam_jobs.settling import SettleTop
 from filters.rules import PASSES, columns_read, first_failing
 from schemas.recipe_steps import Rule, Step, Top, Unique
 
@@ -84,11 +85,12 @@ class _ApplyRules(beam.DoFn):
     def _enter(
         self, contest: Unique | Top, table: pa.Table, shard: int, rows: npt.NDArray[np.integer]
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        assert isinstance(contest, Unique)
-        keyed = unique.key_rows(table, contest.columns, prefer=contest.prefer, shard=shard, rows=rows)
-        first, lost = unique.settle(keyed)
-        for bucket in unique.by_bucket(first, self._buckets):
-            yield beam.pvalue.TaggedOutput(self.KEYS, bucket)
+        entered, lost = contests.enter(contest, table, shard=shard, rows=rows)
+        if contests.over_all(contest):
+            yield beam.pvalue.TaggedOutput(self.KEYS, entered.tobytes())
+        else:
+            for bucket in unique.by_bucket(entered, self._buckets):
+                yield beam.pvalue.TaggedOutput(self.KEYS, bucket)
         for losers in unique.by_shard(lost):
             yield beam.pvalue.TaggedOutput(self.LOST, losers)
 
@@ -96,12 +98,11 @@ class _ApplyRules(beam.DoFn):
 class _Settle(beam.DoFn):
     """The keys of a bucket to the rows that lose there, by shard."""
 
-    def __init__(self, contest: Unique) -> None:
+    def __init__(self, contest: Unique | Top) -> None:
         self._contest = contest
 
     def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-        _, lost = unique.settle(unique.unpack(grouped[1], len(self._contest.prefer)))
-        yield from unique.by_shard(lost)
+        yield from unique.by_shard(contests.settle_bucket(self._contest, grouped[1]))
 
 
 class _ApplyLosses(beam.DoFn):
@@ -134,11 +135,11 @@ class _JudgeSegment(beam.PTransform):
         contest = self._segment.contest
         if contest is None:
             return applied.codes
-        settled = (
-            applied[_ApplyRules.KEYS]
-            | "GroupByBucket" >> beam.GroupByKey()
-            | "Settle" >> beam.ParDo(_Settle(contest))
-        )
+        keys = applied[_ApplyRules.KEYS]
+        if isinstance(contest, Top) and contests.over_all(contest):
+            settled = keys | "SettleTop" >> SettleTop(contest)
+        else:
+            settled = keys | "GroupByBucket" >> beam.GroupByKey() | "Settle" >> beam.ParDo(_Settle(contest))
         lost = (applied[_ApplyRules.LOST], settled) | "BothLosers" >> beam.Flatten()
         return (
             {"codes": applied.codes, "lost": lost}

@@ -51,21 +51,27 @@ def key_rows(
     prefer: Sequence[Preference] = (),
     shard: int,
     rows: npt.NDArray[np.integer] | None = None,
+    nulls_compete: bool = False,
 ) -> Keyed:
-    """The keys of a shard's rows. Rows with a null among `columns` have no equals and are left out.
+    """The keys of a shard's rows. Rows with a null among `columns` have no equals and are left out, unless
+    `nulls_compete`: then null is a value like any other.
 
     table: `uid`, `columns` and what `prefer` names (numbers or booleans; null and NaN come last).
     rows: the positions in `table` that take part; all when None.
     """
     taken = np.arange(table.num_rows) if rows is None else np.asarray(rows)
-    whole = np.ones(table.num_rows, dtype=bool)
-    for name in columns:
-        whole &= np.asarray(pc.is_valid(table[name]))
-    taken = taken[whole[taken]]
+    if not nulls_compete:
+        whole = np.ones(table.num_rows, dtype=bool)
+        for name in columns:
+            whole &= np.asarray(pc.is_valid(table[name]))
+        taken = taken[whole[taken]]
     chosen = table.take(pa.array(taken, pa.int64()))
     keyed = np.empty(len(taken), dtype=layout(len(prefer)))
-    digests = np.frombuffer(b"".join(_digests(chosen, columns)), dtype="<u8").reshape(-1, 2)
-    keyed["key_0"], keyed["key_1"] = digests[:, 0], digests[:, 1]
+    if columns:
+        digests = np.frombuffer(b"".join(_digests(chosen, columns)), dtype="<u8").reshape(-1, 2)
+        keyed["key_0"], keyed["key_1"] = digests[:, 0], digests[:, 1]
+    else:
+        keyed["key_0"] = keyed["key_1"] = 0
     for number, preference in enumerate(prefer):
         keyed[f"by_{number}"] = rank_value(chosen[preference.column], descending=preference.descending)
     keyed["order"] = [uid_order(uid) for uid in chosen["uid"].to_pylist()]
@@ -81,10 +87,15 @@ def rank_value(column: pa.ChunkedArray, *, descending: bool) -> npt.NDArray[np.f
     return np.where(np.isnan(ranked), np.inf, ranked)
 
 
+def sort_keyed(keyed: Keyed) -> Keyed:
+    """By key, then best first."""
+    names = keyed.dtype.names or ()
+    return keyed[np.lexsort([keyed[name] for name in reversed(names)])]
+
+
 def settle(keyed: Keyed) -> tuple[Keyed, Keyed]:
     """The first row of each key, and the others. Both are sorted by key, so the input's order does not matter."""
-    names = keyed.dtype.names or ()
-    keyed = keyed[np.lexsort([keyed[name] for name in reversed(names)])]
+    keyed = sort_keyed(keyed)
     beats = np.ones(len(keyed), dtype=bool)
     beats[1:] = (keyed["key_0"][1:] != keyed["key_0"][:-1]) | (keyed["key_1"][1:] != keyed["key_1"][:-1])
     return keyed[beats], keyed[~beats]
@@ -120,10 +131,10 @@ def _split(values: npt.NDArray[np.generic], owner: npt.NDArray[np.int64]) -> Ite
 
 
 def _digests(table: pa.Table, columns: Sequence[str]) -> Iterator[bytes]:
-    """16 bytes a row, of the values with their lengths, so that ("ab", "c") is not ("a", "bc")."""
+    """16 bytes a row, of the values with their lengths, so that ("ab", "c") is not ("a", "bc"); null has length -1."""
     texts = [table[name].cast(pa.string()).to_pylist() for name in columns]
     lengths = struct.Struct(f"<{len(columns)}q").pack
     for values in zip(*texts, strict=True):
-        encoded = [value.encode() for value in values]
-        prefix = lengths(*map(len, encoded))
+        encoded = [(value or "").encode() for value in values]
+        prefix = lengths(*(-1 if value is None else len(text) for value, text in zip(values, encoded, strict=True)))
         yield hashlib.blake2b(prefix + b"".join(encoded), digest_size=16).digest()

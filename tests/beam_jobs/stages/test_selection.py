@@ -101,6 +101,41 @@ def test_each_row_is_kept_or_has_its_first_reason(tmp_path: Path) -> None:
     assert selected(tmp_path, 2) == [("u8", False, "http_404")]
 
 
+def test_top_contests_look_at_all_shards(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    # By width: u3 900, u6 400, u7 399, then u0 and u2 300 (u2 is first in the order of uids), u4 200, u5 50.
+    steps = """
+select:
+  - top_k: 4
+    by: [-width]
+  - top_fraction: 0.5
+    by: [width]
+    per: [language]
+    reason: too_wide
+"""
+    select(
+        tmp_path,
+        f"name: mine\ndownload: {{rows_per_shard: 4}}\ngroup: [exact]\nscore: [text_facts]{steps}",
+        [
+            (0, 3, {"below_top_k": 1, "kept": 1, "too_wide": 1}),
+            (1, 4, {"below_top_k": 2, "too_wide": 2}),
+            (2, 0, {}),
+        ],
+    )
+    assert selected(tmp_path, 0) == [
+        ("u0", False, "below_top_k"),
+        ("u1", False, "dns"),
+        ("u2", True, None),
+        ("u3", False, "too_wide"),
+    ]
+    assert selected(tmp_path, 1) == [
+        ("u4", False, "below_top_k"),
+        ("u5", False, "below_top_k"),
+        ("u6", False, "too_wide"),  # half of one row is none
+        ("u7", False, "too_wide"),  # and of three rows one
+    ]
+
+
 def test_without_steps_all_that_was_downloaded_is_kept(tmp_path: Path) -> None:
     write_run(tmp_path)
     select(tmp_path, "name: mine", [(0, 3, {"kept": 3}), (1, 4, {"kept": 4}), (2, 0, {})])

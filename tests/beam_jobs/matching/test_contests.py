@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from beam_jobs.matching.contests import (
+    BINS,
+    Cut,
+    bins,
+    divide,
+    enter,
+    find_cut,
+    over_all,
+    places,
+    settle_bucket,
+    settle_cut,
+)
+from beam_jobs.matching.unique import layout
+from schemas.recipe import parse_recipe
+from schemas.recipe_steps import Top
+
+# sha256 begins: u3 011e, u9 553f, u5 5850, u2 6ca2, u6 71ea, u0 9dc0, u1 bb82, u8 c899, u7 e818, u4 e9c9
+SCORES = [0.5, 0.9, None, 0.5, -0.1, 0.5, float("nan"), 0.7, 0.0, -0.0]
+GROUPS = ["a", "a", "a", "b", "b", None, None, "b", None, "a"]
+TABLE = pa.table(
+    {"uid": [f"u{n}" for n in range(10)], "score": pa.array(SCORES, pa.float32()), "cluster": GROUPS}
+)
+ALL = np.arange(10)
+
+
+def top(text: str) -> Top:
+    step = parse_recipe(f"name: a\nselect: [{{{text}}}]", "a.yaml").select[0]
+    assert isinstance(step, Top)
+    return step
+
+
+def losers_over_all(contest: Top, shards: int) -> list[int]:
+    entered = [enter(contest, TABLE, shard=0, rows=ALL[start::shards]) for start in range(shards)]
+    lost = [row for _, out in entered for row in out["row"].tolist()]
+    counts = np.zeros(BINS, dtype=np.int64)
+    for keyed, _ in entered:
+        np.add.at(counts, bins(keyed), 1)
+    cut = find_cut(counts, contest)
+    compared = [divide(keyed, cut) for keyed, _ in entered]
+    lost += [row for _, out in compared for row in out["row"].tolist()]
+    lost += settle_cut([open_.tobytes() for open_, _ in compared], cut, contest)["row"].tolist()
+    return sorted(lost)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 10])
+@pytest.mark.parametrize(
+    ("contest", "lost"),
+    [
+        # Of 0.9 (u1), 0.7 (u7), 0.5 (u3, u5, u0), 0 (u9, u8), -0.1 (u4), none (u2, u6):
+        ("top_k: 1, by: [-score]", [0, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("top_k: 3, by: [-score]", [0, 2, 4, 5, 6, 8, 9]),
+        ("top_k: 6, by: [-score]", [2, 4, 6, 8]),
+        ("top_k: 9, by: [-score]", [6]),
+        ("top_k: 10, by: [-score]", []),
+        ("top_k: 99, by: [-score]", []),
+        ("top_k: 2, by: [score]", [0, 1, 2, 3, 5, 6, 7, 8]),
+        ("top_fraction: 0.3, by: [-score]", [0, 2, 4, 5, 6, 8, 9]),
+        ("top_fraction: 0.05, by: [-score]", list(range(10))),
+        ("top_fraction: 1, by: [-score]", []),
+    ],
+)
+def test_the_best_of_all_rows_stay_and_ties_fall_to_the_order_of_uids(
+    contest: str, lost: list[int], shards: int
+) -> None:
+    assert losers_over_all(top(contest), shards) == lost
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("contest", "lost"),
+    [
+        # a: u1 0.9, u0 0.5, u9 0, u2 none. b: u7 0.7, u3 0.5, u4 -0.1. no cluster: u5 0.5, u8 0, u6 none.
+        ("top_k: 1, by: [-score], per: [cluster]", [0, 2, 3, 4, 6, 8, 9]),
+        ("top_k: 2, by: [-score], per: [cluster]", [2, 4, 6, 9]),
+        ("top_fraction: 0.5, by: [-score], per: [cluster]", [2, 3, 4, 6, 8, 9]),
+    ],
+)
+def test_the_best_of_each_group_stay(contest: str, lost: list[int], shards: int) -> None:
+    step = top(contest)
+    entered = [enter(step, TABLE, shard=0, rows=ALL[start::shards]) for start in range(shards)]
+    found = [row for _, out in entered for row in out["row"].tolist()]
+    found += settle_bucket(step, [keyed.tobytes() for keyed, _ in entered])["row"].tolist()
+    assert sorted(found) == lost
+
+
+def test_only_a_top_over_all_rows_cannot_be_parted_into_buckets() -> None:
+    assert over_all(top("top_k: 1, by: [score]"))
+    assert not over_all(top("top_k: 1, by: [score], per: [cluster]"))
+
+
+def test_a_fraction_is_taken_as_written() -> None:
+    assert places(top("top_fraction: 0.29, by: [score]"), 100) == 29
+    assert places(top("top_fraction: 0.3, by: [score]"), 10) == 3
+    assert places(top("top_fraction: 1e-3, by: [score]"), 2999) == 2
+
+
+def test_bins_have_the_order_of_values() -> None:
+    values = [-np.inf, -2.0, -1.0, -0.5, -0.0, 0.0, 1e-300, 0.25, 0.26, 1.0, 2.0, np.inf]
+    keyed = np.zeros(len(values), dtype=layout(1))
+    keyed["by_0"] = values
+    found = bins(keyed)
+    assert found.tolist() == sorted(found.tolist())
+    assert found[4] == found[5] and found[7] < found[8]
+    assert 0 <= found[0] and found[-1] < BINS
+
+
+def test_no_rows_leave_no_places() -> None:
+    assert find_cut(np.zeros(BINS, dtype=np.int64), top("top_k: 5, by: [score]")) == Cut(0, 0)
