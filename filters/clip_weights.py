@@ -114,9 +114,7 @@ def needs_quick_gelu(weights: ClipWeights) -> bool:
 def _package_folder() -> Path:
     found = importlib.util.find_spec("open_clip")
     if found is None or found.origin is None:
-        raise Refusal(
-            f"scorer 'clip' needs 'open_clip_torch', which is not installed: pip install 'pairmill[{EXTRA}]'"
-        )
+        raise Refusal(f"scorer 'clip' needs 'open_clip_torch', which is not installed: pip install 'pairmill[{EXTRA}]'")
     return Path(found.origin).parent
 
 

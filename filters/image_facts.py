@@ -72,9 +72,7 @@ class ImageFacts(Scorer):
         return image_facts(np.asarray(rgb.reduce(factor) if factor > 1 else rgb))
 
     def score(self, batch: Batch, model: Any) -> Scores:
-        columns = {
-            self.column(name): pa.array([facts[name] for facts in batch.images], pa.float32()) for name in FACTS
-        }
+        columns = {self.column(name): pa.array([facts[name] for facts in batch.images], pa.float32()) for name in FACTS}
         return Scores(pa.table(columns))
 
 

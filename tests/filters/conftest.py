@@ -31,13 +31,11 @@ def make_clip_folder(folder: Path, **text_cfg: Any) -> Path:
     custom = text_cfg.pop("custom_text", False)
     config = {**MODEL_CFG, "text_cfg": {**MODEL_CFG["text_cfg"], **text_cfg}, "custom_text": custom}
     folder.mkdir(parents=True)
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": config, "preprocess_cfg": PREPROCESS_CFG})
-    )
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": PREPROCESS_CFG}))
     torch.manual_seed(7)
     model = open_clip.create_model(f"local-dir:{folder}")
-    # A projection as long as others are: random ones give nearly equal embeddings to all texts.
-    save_file({name: each.contiguous() for name, each in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    weights = {name: each.contiguous() for name, each in model.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
     return folder
 
 

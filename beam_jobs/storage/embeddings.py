@@ -1,0 +1,19 @@
+"""Embeddings in clip-retrieval's layout: float16 rows of unit length, in npy 1.0, C order.
+
+In: float32 rows. Out: a file that appears at once; the bytes depend on the rows alone.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+
+from beam_jobs.storage.files import write_bytes
+
+
+def write_embeddings(url: str, rows: np.ndarray) -> str:
+    """Writes an array (rows, dimension); the SHA-256 of the file."""
+    file = BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(rows, dtype=np.float16), version=(1, 0), allow_pickle=False)
+    return write_bytes(url, file.getvalue())
