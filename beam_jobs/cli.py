@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from schemas.recipe import STAGES
 from schemas.refusal import Refusal
 
 DONE, FAILED, REFUSED, TOO_MANY_FAILURES = 0, 1, 2, 3
@@ -42,10 +43,12 @@ def _command(
 
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    from beam_jobs.flow import FLOW
-
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
-    parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
+    parser.add_argument(
+        "--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file"
+    )
+    parser.add_argument(
+        "--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL"
+    )
     parser.add_argument(
         "--source",
         action="append",
@@ -56,7 +59,10 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url_column", default="url", help="of a table source (default: url)")
     parser.add_argument("--text_column", default="text", help="of a table source (default: text)")
     parser.add_argument(
-        "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(FLOW)} (default: all)"
+        "--extra_columns", metavar="A,B", help="further columns of a table source to carry along"
+    )
+    parser.add_argument(
+        "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(STAGES)} (default: all)"
     )
     parser.add_argument(
         "--resolve",
@@ -103,7 +109,9 @@ def _add_counts(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
     for kind in ("recipes", "scorers"):
-        parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind)
+        parser = _command(
+            commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind
+        )
         parser.add_argument("name", nargs="?", help=f"one of the {kind}")
         parser.set_defaults(do=_catalogue, kind=kind)
 
@@ -116,7 +124,9 @@ def _add_world(commands: argparse._SubParsersAction[_Parser]) -> None:
         "world out/world --pairs 1000 --seed 0",
     )
     parser.add_argument("folder", metavar="DIR", help="where to write it")
-    parser.add_argument("--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)")
+    parser.add_argument(
+        "--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed, another world (default: 0)")
     parser.set_defaults(do=_world)
 
@@ -126,7 +136,9 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         commands, "demo", "Run recipe `base` on the embedded world, offline.", "demo out --pairs 1000"
     )
     parser.add_argument("folder", metavar="DIR", help="where the world and the run folder go")
-    parser.add_argument("--pairs", type=int, default=1_000, help="image references in the world (default: 1000)")
+    parser.add_argument(
+        "--pairs", type=int, default=1_000, help="image references in the world (default: 1000)"
+    )
     parser.set_defaults(do=_demo)
 
 
@@ -134,11 +146,12 @@ def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.execution import StageFailed, run_stages
     from beam_jobs.launch import prepare
     from beam_jobs.overview import closing_lines, over_limit
+    from beam_jobs.runners import PipelineFailed
 
     prepared = prepare(arguments, beam_flags)
     try:
         run_stages(prepared.run, prepared.stages, remade=prepared.remade, runner=prepared.runner)
-    except StageFailed as failure:
+    except (StageFailed, PipelineFailed) as failure:
         print(f"pairmill: failed: {failure}", file=sys.stderr)
         return FAILED
     print("\n".join(closing_lines(prepared.run)))
@@ -205,4 +218,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pairmill: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return FAILED
-

@@ -83,10 +83,10 @@ def sum_up(markers: Iterable[Marker]) -> str:
 
 
 def _make(work: Work, todo: Sequence[Ticket], runner: BeamRunner, *, stage: str) -> None:
-    options = runner.local_options(stage) if work.local else runner.options(stage)
-    pipeline = beam.Pipeline(options=options)
+    chosen = BeamRunner("DirectRunner", ()) if work.local else runner
+    pipeline = beam.Pipeline(options=chosen.options(job=stage))
     work.expand(pipeline, todo)
-    pipeline.run().wait_until_finish()
+    chosen.wait(pipeline)
 
 
 def _is_grown(run: Run, work: Work) -> bool:
@@ -94,7 +94,9 @@ def _is_grown(run: Run, work: Work) -> bool:
     if work.grown is None:
         return True
     manifest = run.ledger(work.grown.stage).read_manifest()
-    return manifest is not None and manifest.state == "done" and manifest.fingerprint == work.grown.fingerprint
+    return (
+        manifest is not None and manifest.state == "done" and manifest.fingerprint == work.grown.fingerprint
+    )
 
 
 def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
@@ -113,9 +115,13 @@ def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:
     for product in run.lineage.of_stage(stage):
         ledger = run.ledger(product.ledger)
         if work.grown is not None and work.grown.stage == product.ledger:
-            markers = tuple(marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs)
+            markers = tuple(
+                marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs
+            )
         else:
             markers = tuple(marker for marker in done if marker.ticket.stage == product.ledger)
         ledger.finish(
-            Manifest(product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers)
+            Manifest(
+                product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers
+            )
         )

@@ -24,7 +24,9 @@ from typing import Any
 import apache_beam as beam
 
 from beam_jobs.accounting import DoShards, Job, MarkDone, Tally, Ticket
-from beam_jobs.extraction.splits import plan_splits
+from beam_jobs.extraction.options import ExtractOptions
+from beam_jobs.extraction.splits import Split
+from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
 from beam_jobs.fetching.policy import FetchOptions
 from beam_jobs.lineage import Lineage, Product
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
@@ -39,7 +41,6 @@ from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.keys import fingerprint
 from schemas.recipe import Recipe
-from schemas.sources import Source
 
 Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
 
@@ -50,13 +51,17 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What a launch decides: a recipe over sources, in a folder. truth: the embedded world's, for the report."""
+    """What a launch decides: a recipe over splits of sources, in a folder.
+
+    resolve, contact: how pages and images are fetched. truth: the embedded world's, for the report.
+    """
 
     recipe: Recipe
     folder: RunFolder
-    sources: tuple[Source, ...]
-    fetch: FetchOptions
+    splits: tuple[Split, ...]
     lineage: Lineage
+    resolve: tuple[str, ...] = ()
+    contact: str | None = None
     truth: str | None = None
 
     @property
@@ -81,7 +86,11 @@ class Run:
     def finished(self, stage: str) -> dict[int, Marker]:
         """A finished stage's markers by shard; NotReady when it is not finished as this run would make it."""
         manifest = self.ledger(stage).read_manifest()
-        if manifest is None or manifest.state != "done" or manifest.fingerprint != self.lineage[stage].fingerprint:
+        if (
+            manifest is None
+            or manifest.state != "done"
+            or manifest.fingerprint != self.lineage[stage].fingerprint
+        ):
             raise NotReady(f"{stage} is not done in {self.folder.work}")
         return {marker.ticket.shard: marker for marker in manifest.markers}
 
@@ -104,11 +113,11 @@ class Work:
 
 
 def extract(run: Run) -> Work:
-    splits = {split.part: split for split in plan_splits(run.sources)}
-    tickets = [run.ticket("extract", part, fingerprint(split.to_json())) for part, split in splits.items()]
+    tickets = [run.ticket("extract", split.part, fingerprint(split.to_json())) for split in run.splits]
+    options = ExtractOptions(fetch=FetchOptions(resolve=_rules(run), contact=run.contact))
 
     def task(part: int) -> ExtractTask:
-        return ExtractTask(run.folder.work, part, splits[part], run.fetch)
+        return ExtractTask(run.folder.work, part, run.splits[part], options)
 
     return _each_shard(run, tickets, task, extract_part)
 
@@ -137,8 +146,10 @@ def download(run: Run) -> Work:
     planned = run.finished("planned")
     tickets = [run.ticket("download", shard, _digest([marker])) for shard, marker in planned.items()]
 
+    options = DownloadOptions.build(run.recipe.download, resolve=_rules(run), contact=run.contact)
+
     def task(shard: int) -> DownloadTask:
-        return DownloadTask(run.folder.work, shard, DownloadOptions(run.recipe.download, run.fetch))
+        return DownloadTask(run.folder.work, shard, options)
 
     return _each_shard(run, tickets, task, download_shard)
 
@@ -170,7 +181,9 @@ def group(run: Run) -> Work:
     tickets = tuple(run.ticket(stage, shard, inputs) for stage in _ledgers(run, "group") for shard in images)
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
-        made = pipeline | "Group" >> GroupShards(run.folder.work, shards=list(images), options=run.recipe.group)
+        made = pipeline | "Group" >> GroupShards(
+            run.folder.work, shards=list(images), options=run.recipe.group, scores=_labels(run, "score")
+        )
         made | "Mark" >> MarkDone(run.folder.work, todo)
 
     return Work(tickets, expand, whole=True)
@@ -222,7 +235,8 @@ def report(run: Run) -> Work:
     ticket = run.ticket(f"report/{run.name}", 0, fingerprint([origin, run.truth]))
 
     def task(shard: int) -> ReportTask:
-        return ReportTask(run.folder.work, run.recipe, tuple(before), run.fetch.resolve, run.truth)
+        recipe = {stage: run.recipe.section(stage) for stage in FLOW}
+        return ReportTask(run.folder.work, run.name, shard, recipe, tuple(before), run.resolve, run.truth)
 
     return replace(_each_shard(run, [ticket], task, write_report), local=True)
 
@@ -239,7 +253,9 @@ FLOW: Mapping[str, Callable[[Run], Work]] = {
 }
 
 
-def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Tally]) -> Work:
+def _each_shard(
+    run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Tally]
+) -> Work:
     """Work whose shards do not need each other: each is one call of `do`."""
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
@@ -247,6 +263,10 @@ def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any],
         pipeline | beam.Create(jobs) | DoShards(run.folder.work, do)
 
     return Work(tuple(tickets), expand)
+
+
+def _rules(run: Run) -> tuple[ResolveRule, ...]:
+    return tuple(map(parse_resolve, run.resolve))
 
 
 def _ledgers(run: Run, stage: str) -> list[str]:
@@ -264,4 +284,6 @@ def _sidecars(run: Run) -> list[dict[int, Marker]]:
 
 def _digest(markers: Iterable[Marker]) -> str:
     """What these shards hold, as inputs of another: changes with any of their tables."""
-    return fingerprint([[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers])
+    return fingerprint(
+        [[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers]
+    )

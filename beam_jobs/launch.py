@@ -9,18 +9,23 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from beam_jobs.extraction.reading import split_schema
+from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetching.addresses import parse_resolve
-from beam_jobs.fetching.policy import FetchOptions
 from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.lineage import Product, check_folder, lineage_of
 from beam_jobs.recipes import load_recipe
 from beam_jobs.runners import BeamRunner, choose_runner
 from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
 from filters.registry import make_scorers
 from filters.rules import check_recipe
 from schemas.refusal import Refusal, unknown
 from schemas.sources import Source, parse_source
+from schemas.tables import PAIRS
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,23 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     recipe = load_recipe(arguments.recipe)
     folder = RunFolder(arguments.work)
     stages = parse_stages(arguments.stages)
-    fetch = FetchOptions(contact=arguments.contact, resolve=tuple(map(parse_resolve, arguments.resolve)))
+    for rule in arguments.resolve:
+        parse_resolve(rule)
     sources = _sources(arguments, folder)
-    check_recipe(recipe, sources=sources)
-    lineage = lineage_of(recipe, sources, make_scorers(recipe.score))
-    run = Run(recipe, folder, sources, fetch, lineage, arguments.truth)
+    splits = tuple(plan_splits(sources)) if arguments.source or "extract" in stages else ()
+    scorers = make_scorers(recipe.score)
+    check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
+    lineage = lineage_of(recipe, sources, scorers)
+    run = Run(recipe, folder, splits, lineage, tuple(arguments.resolve), arguments.contact, arguments.truth)
     names = list(FLOW)
     concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
     remade = check_folder(folder, concerned)
     try:
         FLOW[stages[0]](run)
     except NotReady as error:
-        raise Refusal(f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first") from error
+        raise Refusal(
+            f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first"
+        ) from error
     return Prepared(run, stages, tuple(remade), runner)
 
 
@@ -73,9 +83,27 @@ def parse_stages(given: str | None) -> tuple[str, ...]:
 def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, ...]:
     """The sources given, or those that the run folder was begun with."""
     if arguments.source:
-        columns = {"url_column": arguments.url_column, "text_column": arguments.text_column}
-        return tuple(parse_source(text, **columns) for text in arguments.source)
+        return tuple(
+            parse_source(
+                text,
+                url_column=arguments.url_column,
+                text_column=arguments.text_column,
+                extra_columns=arguments.extra_columns.split(",") if arguments.extra_columns else (),
+            )
+            for text in arguments.source
+        )
     manifest = Ledger(folder.ledger("extract")).read_manifest()
     if manifest is None:
-        raise Refusal(f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with")
-    return tuple(Source.from_json(value) for value in manifest.configuration["section"]["sources"])
+        raise Refusal(
+            f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with"
+        )
+    return tuple(Source(**value) for value in manifest.configuration["section"]["sources"])
+
+
+def _added_columns(folder: RunFolder, splits: Sequence[Split]) -> pa.Schema:
+    """What the sources add to the columns of PAIRS."""
+    if splits:
+        found = [field for split in splits for field in split_schema(split)]
+    else:
+        found = list(read_schema(folder.pairs(0)))
+    return pa.schema({field.name: field for field in found if field.name not in PAIRS.names}.values())

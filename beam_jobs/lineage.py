@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
 from filters.scorer import Scorer
@@ -68,7 +69,7 @@ class Lineage:
 def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scorer]) -> Lineage:
     """The products of a recipe over sources, scored by these scorers of the recipe's list."""
     lineage = Lineage()
-    given = {"sources": [source.to_json() for source in sources]}
+    given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
     lineage.add("extract", "extract", given, after=[], permanent=True)
     planning = {**recipe.section("preselect"), "rows_per_shard": recipe.download.rows_per_shard}
     lineage.add("preselect", "preselect", planning, after=["extract"], permanent=True)

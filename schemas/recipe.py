@@ -41,7 +41,7 @@ from schemas.recipe_text import (
 )
 from schemas.refusal import Refusal
 
-STAGES = ("extract", "preselect", "download", "score", "group", "select", "recaption", "write", "report")
+STAGES = ("extract", "preselect", "download", "score", "group", "select", "write", "report")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Section = TypeVar("Section")
