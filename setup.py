@@ -1,0 +1,82 @@
+"""The distribution `pairmill`: four packages as they stand, and nothing else at the top level."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGES = ["beam_jobs*", "captioners*", "filters*", "schemas*"]
+
+# Each is imported where it is used: reading a ledger or a recipe loads neither a model library nor a decoder.
+REQUIRES = [
+    # jobs and tables
+    "apache-beam>=2.77",
+    "fsspec",
+    "numpy>=1.26",
+    "polars>=1.30",
+    "pyarrow>=18",
+    "pyyaml",
+    # pages and archives
+    "ada-url>=1.15",
+    "brotli",
+    "fastwarc>=0.15",
+    "selectolax>=0.3.29",
+    "zstandard",
+    # images
+    "aiohttp>=3.10",
+    "opencv-python-headless>=4.10",
+    "pillow>=11",
+    "simplejpeg>=1.8",
+    "yarl",
+    # models and neighbours
+    "faiss-cpu>=1.9",
+    "open_clip_torch>=3.3",
+    "safetensors",
+    "scipy",
+    "torch>=2.6",
+    "torchvision>=0.21",
+    # the report
+    "jinja2",
+    "markupsafe",
+]
+
+# The projects that ours is compared with: tests and `make bench` read and make the same files with them.
+PEERS = ["embedding-reader", "img2dataset>=1.47", "webdataset"]
+
+EXTRAS = {
+    "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
+    "s3": ["s3fs"],
+    "azure": ["adlfs"],
+    "captions": ["transformers>=5"],
+    "peers": PEERS,
+    "dev": [*PEERS, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
+}
+
+setup(
+    name="pairmill",
+    version="0.1.0",
+    description="A mill for image-text pairs: from the web's noisy images and alt-texts to a training set.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=PACKAGES),
+    package_data={
+        "beam_jobs.recipes": ["*.yaml"],
+        "beam_jobs.report": ["templates/*"],
+        "beam_jobs.servers": ["pom.xml"],
+        "filters": ["models/*/*"],
+    },
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["pairmill = beam_jobs.cli:main"]},
+    zip_safe=False,
+)
