@@ -30,6 +30,8 @@ def http_failure(status: int, phrase: str | None) -> Failed:
     """The failure of an answer that is no success: img2dataset's wording for 4xx and 5xx."""
     if 400 <= status <= 599:
         return Failed(f"http_{status}", f"HTTP Error {status}: {phrase or _phrase(status)}")
+    if status in (204, 205):
+        return Failed("empty_body", f"status {status} carries no body")
     return Failed("bad_response", f"status {status} carries no content to keep")
 
 
@@ -65,8 +67,8 @@ def _payload_failure(error: aiohttp.ClientPayloadError) -> Failed:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, http_exceptions.ContentEncodingError):
         return Failed("bad_response", "the body is not encoded as its header says")
-    if isinstance(cause, OSError) and not isinstance(cause, aiohttp.ClientPayloadError):
-        return Failed("connect", f"the connection broke: {_cause(cause)}")
+    if isinstance(cause, OSError) or "ConnectionResetError" in str(error):
+        return Failed("connect", "the connection broke amid the body")
     if "Content-Encoding" in str(error) or "decode" in str(error).lower():
         return Failed("bad_response", "the body is not encoded as its header says")
     return Failed("truncated", "the body ended before the length that the server announced")
