@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 EXACT_KEYS = ("sha256", "url", "text", "uid")
-NAMED_PREFERENCES = ("most_pixels", "longest_text", "earliest")
-DEFAULT_KEEP = ("most_pixels",)
+NAMED_PREFERENCES = ("most_pixels", "longest_text")
+DEFAULT_KEEP = ("most_pixels", "longest_text")
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PREFERENCE = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]*")
@@ -116,7 +116,7 @@ class NearOptions:
 
 
 Grouper = ExactOptions | NearOptions
-GROUPERS: Mapping[str, type[ExactOptions] | type[NearOptions]] = {"exact": ExactOptions, "near": NearOptions}
+GROUPERS: Mapping[str, type[ExactOptions | NearOptions]] = {"exact": ExactOptions, "near": NearOptions}
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ def _parse_one(item: Any) -> Grouper:
     for name in given:
         if name not in known:
             raise ValueError(f"{kind}: unknown option {name!r}; known: {', '.join(known)}")
-    values = {name: _as_tuple(value) if name in ("keep", "also") else value for name, value in given.items()}
+    values: dict[str, Any] = {
+        name: _as_tuple(value) if name in ("keep", "also") else value for name, value in given.items()
+    }
     return GROUPERS[kind](**values)
 
 

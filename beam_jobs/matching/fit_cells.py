@@ -1,0 +1,182 @@
+"""Fitting cells: spherical k-means on a sample, and a margin measured on rows that the fit has not seen.
+
+In: unit rows in the order of their uids, so that the sample is the same however it arrived. Out: Cells. The fit is
+faiss's, with a fixed seed, number of rounds and number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_jobs.matching.cells import MOST_VISITS, Cells
+from beam_jobs.matching.vectors import Floats, Indices
+
+ROUNDS = 10
+FIT_THREADS = 4
+# Up to so many rows all pairs are compared, in one block; cells are then labels only.
+ONE_BLOCK_ROWS = 16_384
+HELD_OUT = 8192
+_TWO_LEVELS_FROM = 16_384
+_BASIS_WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
+_BASIS_ROWS = 16_384
+# A pair that passes the quick bound costs about so many times its dimensions, gathered and multiplied one by one.
+_GATHER_COST = 8
+
+
+def cells_for(rows: int, asked: int = 0) -> int:
+    """How many cells to fit for so many rows: as asked, or their square root."""
+    return max(1, min(rows, asked or math.isqrt(rows)))
+
+
+def rows_per_cell(cells: int) -> int:
+    """How many rows of the sample a centroid is fitted on."""
+    return 64 if cells <= 4096 else 32
+
+
+def sample_rows(rows: int, cells: int) -> int:
+    """How many rows to read for a fit: those to fit on, then those to measure with."""
+    return min(rows, rows_per_cell(cells) * cells + HELD_OUT)
+
+
+def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: float, seed: int) -> Cells:
+    """Cells for `rows` rows of which `sample` is a part, to find pairs from `cosine` on with `recall`."""
+    cells = max(1, min(cells, len(sample)))
+    if rows <= ONE_BLOCK_ROWS:
+        fitted = sample[: rows_per_cell(cells) * cells]
+        centroids = _kmeans(fitted, cells, seed)
+        home = _home(fitted, centroids)
+        share = np.bincount(home, minlength=cells) / max(1, len(fitted))
+        return Cells(centroids, math.inf, _basis(fitted, centroids, home, cosine), share)
+    held_out = min(HELD_OUT, len(sample) // 2)
+    fitted, held = sample[: len(sample) - held_out], sample[len(sample) - held_out :]
+    centroids = _kmeans(fitted, cells, seed) if cells < _TWO_LEVELS_FROM else _kmeans_in_groups(fitted, cells, seed)
+    needed, gaps_sorted = _margins_needed(held, centroids, cosine, seed)
+    finite = needed[np.isfinite(needed)]
+    margin = float(np.quantile(needed, recall, method="higher"))
+    if not math.isfinite(margin):
+        margin = float(finite.max()) if len(finite) else 0.0
+    home = _home(fitted, centroids)
+    return Cells(
+        centroids,
+        margin,
+        _basis(fitted, centroids, home, cosine),
+        np.bincount(home, minlength=len(centroids)) / len(fitted),
+        measured_recall=float((needed <= margin).mean()),
+        mean_visits=float((gaps_sorted <= margin).sum(axis=1).mean() - 1),
+    )
+
+
+def _kmeans(rows: Floats, cells: int, seed: int) -> Floats:
+    import faiss
+
+    if cells >= len(rows):
+        return np.ascontiguousarray(rows[:cells])
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(FIT_THREADS)
+    try:
+        kmeans = faiss.Kmeans(
+            rows.shape[1],
+            cells,
+            niter=ROUNDS,
+            spherical=True,
+            seed=seed + 1,
+            min_points_per_centroid=1,
+            max_points_per_centroid=len(rows),
+        )
+        kmeans.train(np.ascontiguousarray(rows))
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return np.asarray(kmeans.centroids, dtype=np.float32)
+
+
+def _kmeans_in_groups(rows: Floats, cells: int, seed: int) -> Floats:
+    """Many cells: first their square root of groups, then cells inside each group, as many as its share of rows."""
+    groups = math.isqrt(cells)
+    coarse = _kmeans(rows[: rows_per_cell(groups) * groups], groups, seed)
+    member = _home(rows, coarse)
+    sizes = np.bincount(member, minlength=groups)
+    quota = _shares(sizes, cells)
+    parts = [_kmeans(rows[member == group], int(quota[group]), seed) for group in range(groups) if quota[group]]
+    return np.concatenate(parts)
+
+
+def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """`total` divided in proportion to sizes by largest remainder, none above its size."""
+    exact = sizes * (total / sizes.sum())
+    quota = np.minimum(np.floor(exact).astype(np.int64), sizes)
+    order = np.lexsort((np.arange(len(sizes)), -(exact - np.floor(exact))))
+    open_places = order[(quota < sizes)[order]][: total - int(quota.sum())]
+    quota[open_places] += 1
+    return quota
+
+
+def _home(rows: Floats, centroids: Floats) -> Indices:
+    home = np.empty(len(rows), np.int64)
+    step = max(16, (1 << 22) // len(centroids))
+    for start in range(0, len(rows), step):
+        home[start : start + step] = (rows[start : start + step] @ centroids.T).argmax(axis=1)
+    return home
+
+
+def _margins_needed(
+    held: Floats, centroids: Floats, cosine: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """For each held-out row the margin at which it meets a row made at exactly `cosine` from it; infinite where no
+    margin is enough. And its gaps to the nearest cells, ascending.
+
+    The other row lies towards some other held-out row: as rows of this data differ, not as noise would.
+    """
+    towards = held[np.random.default_rng(seed).permutation(len(held))]
+    aside = towards - np.einsum("ij,ij->i", towards, held)[:, None] * held
+    length = np.linalg.norm(aside, axis=1)
+    moved = length > 1e-3
+    aside[moved] /= length[moved, None]
+    other = np.float32(cosine) * held + np.float32(math.sqrt(1 - cosine * cosine)) * aside
+    other[~moved] = held[~moved]
+    nearest = min(len(centroids), MOST_VISITS + 1)
+    needed = np.empty(len(held))
+    gaps = np.empty((len(held), nearest), np.float32)
+    step = max(16, (1 << 22) // len(centroids))
+    for start in range(0, len(held), step):
+        here = slice(start, start + step)
+        to_held, to_other = held[here] @ centroids.T, other[here] @ centroids.T
+        place = np.arange(len(to_held))
+        one_way = _gap_of_home(to_held, to_other.argmax(axis=1), place)
+        other_way = _gap_of_home(to_other, to_held.argmax(axis=1), place)
+        needed[here] = np.minimum(one_way, other_way)
+        best = -np.partition(-to_held, nearest - 1, axis=1)[:, :nearest]
+        gaps[here] = best.max(axis=1)[:, None] - best
+    return needed, gaps
+
+
+def _gap_of_home(similarities: Floats, home: Indices, place: Indices) -> NDArray[np.float64]:
+    """How much less similar than its best cell a row is to the other row's home; infinite beyond MOST_VISITS cells."""
+    to_home = similarities[place, home]
+    nearer = (similarities > to_home[:, None]).sum(axis=1)
+    return np.where(nearer <= MOST_VISITS, similarities.max(axis=1) - to_home, np.inf).astype(np.float64)
+
+
+def _basis(rows: Floats, centroids: Floats, home: Indices, cosine: float) -> Floats:
+    """The main directions in which rows differ inside their cells, as many as make comparing cheapest."""
+    width = rows.shape[1]
+    some = rows[:_BASIS_ROWS]
+    inside = some - centroids[home[: len(some)]]
+    _, vectors = np.linalg.eigh(inside.T.astype(np.float64) @ inside)
+    main = np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32)
+    order = np.argsort(home[: len(some)], kind="stable")
+    same = home[order[1:]] == home[order[:-1]]
+    left, right = inside[order[1:][same]] @ main, inside[order[:-1][same]] @ main
+    best, best_cost = 0, float(width)
+    for size in _BASIS_WIDTHS:
+        if size >= width or not same.any():
+            break
+        spread = ((left[:, :size] - right[:, :size]) ** 2).sum(axis=1)
+        rest = np.sqrt((left[:, size:] ** 2).sum(axis=1)) - np.sqrt((right[:, size:] ** 2).sum(axis=1))
+        passing = float((spread + rest**2 <= 2 - 2 * cosine).mean())
+        cost = size + 3 + passing * width * _GATHER_COST
+        if cost < best_cost:
+            best, best_cost = size, cost
+    return main[:, :best]
