@@ -39,7 +39,11 @@ RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "Dataflo
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
 _LOCAL_SPARK = re.compile(r"local(\[.+\])?")
 # Of a Spark in this machine: nothing listens beyond it, and no page is served.
-_LOCAL_SPARK_PROPERTIES = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+_LOCAL_SPARK_PROPERTIES = (
+    "spark.ui.enabled=false",
+    "spark.driver.host=127.0.0.1",
+    "spark.driver.bindAddress=127.0.0.1",
+)
 
 
 class PipelineFailed(Exception):

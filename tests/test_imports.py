@@ -146,9 +146,7 @@ def test_stages_know_neither_flow_nor_command_line() -> None:
 
 
 def test_flow_knows_no_command_line() -> None:
-    wrong = [
-        found for found in imports("beam_jobs/flow.py") if found.module in ("beam_jobs.cli", "beam_jobs.launch")
-    ]
+    wrong = [found for found in imports("beam_jobs/flow.py") if found.module in ("beam_jobs.cli", "beam_jobs.launch")]
     assert not wrong, listed(wrong)
 
 

@@ -27,7 +27,8 @@ def succeed(*command: str | Path, cwd: Path, path: Path | None = None) -> str:
     """The output of a command, which must end well."""
     environment = {**os.environ, "PYTHONPATH": str(path) if path else ""}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    said = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{said}"
     return done.stdout
 
 
