@@ -18,7 +18,7 @@ import pyarrow as pa
 from beam_jobs.matching import contests, unique
 from beam_jobs.settling import SettleTop
 from filters.rules import PASSES, columns_read, first_failing
-from schemas.recipe_steps import Rule, Step, Top, Unique
+from schemas.recipe_steps import Contest, Rule, Step, Unique
 
 ALIVE = -1
 NOT_ALIVE = -2
@@ -39,7 +39,7 @@ class Segment:
 
     first: int
     rules: tuple[Rule, ...]
-    contest: Unique | Top | None
+    contest: Contest | None
 
 
 def segments(steps: Sequence[Step]) -> list[Segment]:
@@ -83,7 +83,7 @@ class _ApplyRules(beam.DoFn):
         yield shard, codes.tobytes()
 
     def _enter(
-        self, contest: Unique | Top, table: pa.Table, shard: int, rows: npt.NDArray[np.integer]
+        self, contest: Contest, table: pa.Table, shard: int, rows: npt.NDArray[np.integer]
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         entered, lost = contests.enter(contest, table, shard=shard, rows=rows)
         if contests.over_all(contest):
@@ -98,7 +98,7 @@ class _ApplyRules(beam.DoFn):
 class _Settle(beam.DoFn):
     """The keys of a bucket to the rows that lose there, by shard."""
 
-    def __init__(self, contest: Unique | Top) -> None:
+    def __init__(self, contest: Contest) -> None:
         self._contest = contest
 
     def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -136,7 +136,7 @@ class _JudgeSegment(beam.PTransform):
         if contest is None:
             return applied.codes
         keys = applied[_ApplyRules.KEYS]
-        if isinstance(contest, Top) and contests.over_all(contest):
+        if not isinstance(contest, Unique) and contests.over_all(contest):
             settled = keys | "SettleTop" >> SettleTop(contest)
         else:
             settled = keys | "GroupByBucket" >> beam.GroupByKey() | "Settle" >> beam.ParDo(_Settle(contest))

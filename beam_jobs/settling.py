@@ -1,4 +1,4 @@
-"""A top contest over all rows, on any runner: which rows lose, without gathering them.
+"""A contest of all rows for places, on any runner: which rows lose, without gathering them.
 
 In: the keyed rows of each shard that compete, as bytes. Out: (shard, rows that lose, as bytes). Counts by bin are
 summed first; then each shard keeps and drops by the bin alone, and only the bin that the cut runs through is gathered.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from beam_jobs.matching import contests, unique
 from beam_jobs.matching.contests import BINS, Cut
-from schemas.recipe_steps import Top
+from schemas.recipe_steps import Sample, Top, order_of
 
 Counts = npt.NDArray[np.int64]
 # The bins that a shard's rows fall in, and how many in each.
@@ -22,11 +22,11 @@ Found = tuple[Counts, Counts]
 
 
 class _CountBins(beam.DoFn):
-    def __init__(self, contest: Top) -> None:
+    def __init__(self, contest: Top | Sample) -> None:
         self._contest = contest
 
     def process(self, blob: bytes) -> Iterator[Found]:
-        keyed = unique.unpack([blob], len(self._contest.by))
+        keyed = unique.unpack([blob], len(order_of(self._contest)))
         found, counts = np.unique(contests.bins(keyed), return_counts=True)
         yield found, counts.astype(np.int64)
 
@@ -34,7 +34,7 @@ class _CountBins(beam.DoFn):
 class _FindCut(beam.CombineFn):
     """Sums counts by bin, and cuts."""
 
-    def __init__(self, contest: Top) -> None:
+    def __init__(self, contest: Top | Sample) -> None:
         self._contest = contest
 
     def create_accumulator(self) -> Counts:
@@ -60,18 +60,18 @@ class _Divide(beam.DoFn):
 
     OPEN = "open"
 
-    def __init__(self, contest: Top) -> None:
+    def __init__(self, contest: Top | Sample) -> None:
         self._contest = contest
 
     def process(self, blob: bytes, cut: Cut) -> Iterator[tuple[int, bytes] | beam.pvalue.TaggedOutput]:
-        compared, lost = contests.divide(unique.unpack([blob], len(self._contest.by)), cut)
+        compared, lost = contests.divide(unique.unpack([blob], len(order_of(self._contest))), cut)
         if len(compared):
             yield beam.pvalue.TaggedOutput(self.OPEN, (0, compared.tobytes()))
         yield from unique.by_shard(lost)
 
 
 class _SettleCut(beam.DoFn):
-    def __init__(self, contest: Top) -> None:
+    def __init__(self, contest: Top | Sample) -> None:
         self._contest = contest
 
     def process(self, grouped: tuple[int, Iterable[bytes]], cut: Cut) -> Iterator[tuple[int, bytes]]:
@@ -81,7 +81,7 @@ class _SettleCut(beam.DoFn):
 class SettleTop(beam.PTransform):
     """Keyed rows of each shard to (shard, rows that lose)."""
 
-    def __init__(self, contest: Top) -> None:
+    def __init__(self, contest: Top | Sample) -> None:
         super().__init__()
         self._contest = contest
 

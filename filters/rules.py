@@ -18,7 +18,7 @@ from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
 from schemas.grouping import NAMED_PREFERENCES, NearOptions
 from schemas.recipe import Recipe
-from schemas.recipe_steps import Rule, Step, Top, Unique, columns_of
+from schemas.recipe_steps import Contest, Rule, Step, columns_of, keys_of, order_of
 from schemas.recipe_text import Place
 from schemas.tables import IMAGES, PLANNED
 
@@ -111,16 +111,15 @@ def _check_rule(rule: Rule, known: pa.Schema) -> None:
         raise rule.place.at(rule.verb).refusal(str(error)) from error
 
 
-def _check_contest(step: Unique | Top, known: pa.Schema) -> None:
-    ordered = step.prefer if isinstance(step, Unique) else step.by
-    for preference in ordered:
+def _check_contest(contest: Contest, known: pa.Schema) -> None:
+    for preference in order_of(contest):
         kind = known.field(preference.column).type
         if not _is_number(kind):
-            raise step.place.refusal(f"expected a column of numbers to order by; {preference.column!r} is {kind}")
-    for name in step.columns if isinstance(step, Unique) else step.per:
+            raise contest.place.refusal(f"expected a column of numbers to order by; {preference.column!r} is {kind}")
+    for name in keys_of(contest):
         kind = known.field(name).type
         if pa.types.is_nested(kind) or pa.types.is_floating(kind):
-            raise step.place.refusal(f"expected a column of texts or whole numbers to compare; {name!r} is {kind}")
+            raise contest.place.refusal(f"expected a column of texts or whole numbers to compare; {name!r} is {kind}")
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -13,7 +13,6 @@ import pyarrow as pa
 from filters.scorer import Batch, Scorer
 from filters.text_facts import TextFacts, text_facts
 
-
 SCORERS: tuple[Scorer, ...] = (TextFacts(),)
 
 

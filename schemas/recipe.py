@@ -29,7 +29,8 @@ from typing import Any, TypeVar
 
 from schemas.download import DownloadSection
 from schemas.grouping import GroupOptions, parse_group
-from schemas.recipe_steps import Step, parse_steps
+from schemas.recipe_step_forms import parse_steps
+from schemas.recipe_steps import Step
 from schemas.recipe_text import (
     Place,
     expect_keys,

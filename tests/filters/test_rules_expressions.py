@@ -105,7 +105,7 @@ OTHER_ROWS = "looks at other rows; an expression judges a row by its own columns
         ('"sum"(width) > 1', '"sum" is a column, not a function'),
         ("date '2020-01-01' > width", "date cannot stand before the text '2020-01-01'"),
         ("interval '1' day > width", "interval cannot stand before the text '1'"),
-        ("try_cast(text as date) is null", "try_cast to 'date' is not known; known: bigint, double, float, int, varchar"),
+        ("try_cast(text as date) is null", "try_cast to 'date' is not known; known: bigint, double, float, int, "),
         ("width > 1 as int", "`as` stands only in try_cast(x as float)"),
         ("width::float > 1", "'::float > 1' at character 6 of 'width::float > 1' is not read here; write try_cast"),
         ("pairs.width > 1", "'.width > 1' at character 6 of 'pairs.width > 1' is not read here; a column whose name"),

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.grouping import ExactOptions, NearOptions
 from schemas.recipe import Limits, Write, parse_recipe
-from schemas.recipe_steps import Preference, Rule, Top, Unique
+from schemas.recipe_steps import Preference, Rule, Sample, Top, Unique
 from schemas.refusal import Refusal
 
 WHOLE = """
@@ -35,7 +35,13 @@ select:
   - top_k: 20
     by: [clip_similarity]
     per: [cluster]
+    cut: value
     reason: full_cluster
+  - sample: 0.5
+  - sample: 80000
+    seed: 7
+    per: [cluster]
+    reason: not_in_ladder
 write: {samples_per_shard: 50}
 limits: {failed_rows: 0.5}
 """
@@ -62,15 +68,17 @@ def test_a_whole_recipe_is_read() -> None:
     )
     assert recipe.score == ("text_facts", {"clip": {"model": "tiny"}})
     assert recipe.group.groupers == (ExactOptions(), NearOptions(cosine=0.9))
-    keep, unique, fraction, count = recipe.select
+    keep, unique, fraction, count, half, ladder = recipe.select
     assert keep == Rule("keep", "clip_similarity >= 0.3", "clip_below_threshold", keep.place)
     prefer = (Preference("clip_similarity", descending=True), Preference("width", descending=False))
     assert unique == Unique(("near_group",), prefer, "near_duplicate", unique.place)
     best = (Preference("clip_similarity", descending=True),)
     assert fraction == Top(0.3, None, best, (), "below_top_fraction", fraction.place)
     worst = (Preference("clip_similarity", descending=False),)
-    assert count == Top(None, 20, worst, ("cluster",), "full_cluster", count.place)
-    assert [step.place.dotted for step in recipe.select] == ["select[0]", "select[1]", "select[2]", "select[3]"]
+    assert count == Top(None, 20, worst, ("cluster",), "full_cluster", count.place, cut="value")
+    assert half == Sample(0.5, None, 0, (), "not_sampled", half.place)
+    assert ladder == Sample(None, 80_000, 7, ("cluster",), "not_in_ladder", ladder.place)
+    assert [step.place.dotted for step in recipe.select[:3]] == ["select[0]", "select[1]", "select[2]"]
     assert recipe.write == Write(samples_per_shard=50, caption="text")
     assert recipe.limits == Limits(failed_rows=0.5, failed_shards=0.0)
 
@@ -95,8 +103,16 @@ def test_sections_hold_the_defaults_and_nothing_of_other_stages() -> None:
     assert recipe.section("score") == [{"text_facts": {}}, {"clip": {"model": "tiny"}}]
     assert recipe.section("select")["steps"][1:] == [
         {"unique": ["near_group"], "prefer": ["-clip_similarity", "width"], "reason": "near_duplicate"},
-        {"top_fraction": 0.3, "by": ["-clip_similarity"], "per": [], "reason": "below_top_fraction"},
-        {"top_k": 20, "by": ["clip_similarity"], "per": ["cluster"], "reason": "full_cluster"},
+        {
+            "top_fraction": 0.3,
+            "by": ["-clip_similarity"],
+            "per": [],
+            "cut": "places",
+            "reason": "below_top_fraction",
+        },
+        {"top_k": 20, "by": ["clip_similarity"], "per": ["cluster"], "cut": "value", "reason": "full_cluster"},
+        {"sample": 0.5, "seed": 0, "per": [], "reason": "not_sampled"},
+        {"sample": 80000, "seed": 7, "per": ["cluster"], "reason": "not_in_ladder"},
     ]
     assert recipe.section("write") == {"samples_per_shard": 50, "caption": "text"}
     assert recipe.section("report") == {}
@@ -134,7 +150,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ("name: a\nname: b", "mine.yaml: line 2: the key 'name' is given twice"),
         ("name: a\nwrite: {caption: x, caption: y}", "mine.yaml: write: line 2: the key 'caption' is given twice"),
         ("name: a\n1: b", "mine.yaml: line 2: expected a name as key; given 1"),
-        ("name: a\nselect: [", "mine.yaml: line 2: not valid YAML: expected the node content, but found '<stream end>'"),
+        (
+            "name: a\nselect: [",
+            "mine.yaml: line 2: not valid YAML: expected the node content, but found '<stream end>'",
+        ),
         ("name: a\n---\nname: b", "mine.yaml: line 2: not valid YAML: but found another document"),
         (
             "name: &x a\ncites: *x",
@@ -152,7 +171,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ("name: a\n" + "x: " + "[" * 30 + "]" * 30, "mine.yaml: line 2: nested more than 20 deep"),
         ("name: a\napproximate: nothing", "mine.yaml: approximate: expected a list; given 'nothing'"),
         ("name: a\nscore: clip", "mine.yaml: score: expected a list; given 'clip'"),
-        ("name: a\nscore: [[clip]]", "mine.yaml: score[0]: expected a scorer, or `scorer: {options}`; given a list of 1"),
+        (
+            "name: a\nscore: [[clip]]",
+            "mine.yaml: score[0]: expected a scorer, or `scorer: {options}`; given a list of 1",
+        ),
         (
             "name: a\nscore: [{clip: {}, nsfw: {}}]",
             "mine.yaml: score[0]: expected a scorer, or `scorer: {options}`; given a mapping of clip, nsfw",

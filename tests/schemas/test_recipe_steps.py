@@ -12,11 +12,11 @@ from schemas.refusal import Refusal
         ("drop", "select[0]: expected a mapping of keys to values; given 'drop'"),
         (
             "{reason: a}",
-            "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k; given keys: reason",
+            "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; given keys: reason",
         ),
         (
             "{keep: a, drop: b, reason: c}",
-            ("select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k; "
+            ("select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
             "given keys: keep, drop, reason"),
         ),
         ("{keep: a > 1}", "select[0]: a 'keep' rule needs a reason: a name that its counts bear"),
@@ -51,6 +51,12 @@ from schemas.refusal import Refusal
         ("{top_k: 0.5, by: [a]}", "select[0].top_k: expected a whole number of at least 1; given 0.5"),
         ("{top_fraction: 30, by: [a]}", "select[0].top_fraction: expected a share above 0 and up to 1; given 30"),
         ("{top_fraction: true, by: [a]}", "select[0].top_fraction: expected a share above 0 and up to 1; given True"),
+        ("{top_k: 5, by: [a], cut: ties}", "select[0].cut: expected one of places, value; given 'ties'"),
+        ("{sample: 0}", "select[0].sample: expected a whole number of at least 1; given 0"),
+        ("{sample: 1.5}", "select[0].sample: expected a share above 0 and up to 1; given 1.5"),
+        ("{sample: half}", "select[0].sample: expected a share above 0 and up to 1; given 'half'"),
+        ("{sample: 5, seed: now}", "select[0].seed: expected a whole number; given 'now'"),
+        ("{sample: 5, by: [a]}", "select[0]: unknown key 'by'; known: sample, seed, per, reason"),
         (
             "{keep: a > 1, reason: same}, {drop: b > 1, reason: same}",
             "select[1]: the reason 'same' is already that of select[0]; name another",

@@ -18,7 +18,7 @@ from beam_jobs.matching.contests import (
 )
 from beam_jobs.matching.unique import layout
 from schemas.recipe import parse_recipe
-from schemas.recipe_steps import Top
+from schemas.recipe_steps import Sample, Top
 
 # sha256 begins: u3 011e, u9 553f, u5 5850, u2 6ca2, u6 71ea, u0 9dc0, u1 bb82, u8 c899, u7 e818, u4 e9c9
 SCORES = [0.5, 0.9, None, 0.5, -0.1, 0.5, float("nan"), 0.7, 0.0, -0.0]
@@ -29,13 +29,13 @@ TABLE = pa.table(
 ALL = np.arange(10)
 
 
-def top(text: str) -> Top:
+def top(text: str) -> Top | Sample:
     step = parse_recipe(f"name: a\nselect: [{{{text}}}]", "a.yaml").select[0]
-    assert isinstance(step, Top)
+    assert isinstance(step, (Top, Sample))
     return step
 
 
-def losers_over_all(contest: Top, shards: int) -> list[int]:
+def losers_over_all(contest: Top | Sample, shards: int) -> list[int]:
     entered = [enter(contest, TABLE, shard=0, rows=ALL[start::shards]) for start in range(shards)]
     lost = [row for _, out in entered for row in out["row"].tolist()]
     counts = np.zeros(BINS, dtype=np.int64)
@@ -63,6 +63,13 @@ def losers_over_all(contest: Top, shards: int) -> list[int]:
         ("top_fraction: 0.3, by: [-score]", [0, 2, 4, 5, 6, 8, 9]),
         ("top_fraction: 0.05, by: [-score]", list(range(10))),
         ("top_fraction: 1, by: [-score]", []),
+        # By value: as good as the row behind the last place. Place 2 (from 0) has 0.5, as u3, u5 and u0 have.
+        ("top_k: 2, by: [-score], cut: value", [2, 4, 6, 8, 9]),
+        ("top_k: 3, by: [-score], cut: value", [2, 4, 6, 8, 9]),
+        ("top_k: 5, by: [-score], cut: value", [2, 4, 6]),
+        ("top_fraction: 0.3, by: [-score], cut: value", [2, 4, 6, 8, 9]),
+        ("top_k: 8, by: [-score], cut: value", []),
+        ("top_k: 10, by: [-score], cut: value", []),
     ],
 )
 def test_the_best_of_all_rows_stay_and_ties_fall_to_the_order_of_uids(
@@ -79,6 +86,8 @@ def test_the_best_of_all_rows_stay_and_ties_fall_to_the_order_of_uids(
         ("top_k: 1, by: [-score], per: [cluster]", [0, 2, 3, 4, 6, 8, 9]),
         ("top_k: 2, by: [-score], per: [cluster]", [2, 4, 6, 9]),
         ("top_fraction: 0.5, by: [-score], per: [cluster]", [2, 3, 4, 6, 8, 9]),
+        ("top_k: 1, by: [-score], per: [cluster], cut: value", [2, 4, 6, 9]),
+        ("top_k: 3, by: [-score], per: [cluster], cut: value", []),
     ],
 )
 def test_the_best_of_each_group_stay(contest: str, lost: list[int], shards: int) -> None:
@@ -87,6 +96,22 @@ def test_the_best_of_each_group_stay(contest: str, lost: list[int], shards: int)
     found = [row for _, out in entered for row in out["row"].tolist()]
     found += settle_bucket(step, [keyed.tobytes() for keyed, _ in entered])["row"].tolist()
     assert sorted(found) == lost
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize(
+    ("contest", "lost"),
+    [
+        # sha256 of "0:u<n>" begins: u3 110e, u8 3cc7, u7 409e, u5 414c, u2 4846, u6 54f0 ...
+        ("sample: 3", [0, 1, 2, 4, 5, 6, 9]),
+        ("sample: 0.5", [0, 1, 4, 6, 9]),
+        ("sample: 10", []),
+        # sha256 of "7:u<n>" begins: u6 0270, u4 04f3, u1 07b9, u8 3804 ...
+        ("sample: 3, seed: 7", [0, 2, 3, 5, 7, 8, 9]),
+    ],
+)
+def test_a_sample_is_drawn_by_seed_and_uid_and_nests(contest: str, lost: list[int], shards: int) -> None:
+    assert losers_over_all(top(contest), shards) == lost
 
 
 def test_only_a_top_over_all_rows_cannot_be_parted_into_buckets() -> None:
@@ -107,7 +132,8 @@ def test_bins_have_the_order_of_values() -> None:
     found = bins(keyed)
     assert found.tolist() == sorted(found.tolist())
     assert found[4] == found[5] and found[7] < found[8]
-    assert 0 <= found[0] and found[-1] < BINS
+    assert found[0] >= 0
+    assert found[-1] < BINS
 
 
 def test_no_rows_leave_no_places() -> None:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
+from filters.registry import make_scorers
+from filters.rules import check_recipe
+from schemas.refusal import Refusal
+
+PUBLISHED = [name for name in list_recipes() if name != "base"]
+
+
+def test_the_packaged_recipes_are_known_by_name() -> None:
+    assert list_recipes() == ["base", "datacomp_clip_score", "laion400m"]
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_packaged_recipe_is_whole(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.summary and len(recipe.summary) <= 120
+    assert recipe.cites
+    check_recipe(recipe, scorers=make_scorers(recipe.score))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_says_where_its_numbers_are_from_and_what_differs(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.evidence and recipe.approximate
+    assert all("[" in mark and "]" in mark for mark in recipe.evidence)
+
+
+def test_base_downloads_pairs_without_a_text() -> None:
+    assert [step.to_json() for step in load_recipe("base").preselect] == [
+        {"unique": ["url", "text"], "prefer": [], "reason": "duplicate_pair"}
+    ]
+
+
+def test_the_numbers_of_laion400m() -> None:
+    recipe = load_recipe("laion400m")
+    assert recipe.section("preselect") == {
+        "rows_per_shard": 10_000,
+        "steps": [
+            {"drop": "text_length < 5", "reason": "text_too_short"},
+            {"unique": ["url", "text"], "prefer": [], "reason": "duplicate_pair"},
+        ],
+    }
+    assert recipe.section("score") == [{"clip": {"model": "ViT-B-32", "pretrained": "openai"}}]
+    assert recipe.section("select") == {
+        "steps": [{"keep": "clip_similarity >= 0.3", "reason": "clip_below_threshold"}]
+    }
+    assert (recipe.download.resize, recipe.download.image_size, recipe.download.min_bytes) == ("border", 256, 5000)
+
+
+def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nselect: [{keep: width > 5, reason: small}]\n")
+    assert load_recipe(str(file)).name == "mine"
+    assert recipe_text(str(file))[1] == str(file)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("bas", "unknown recipe 'bas'; known: base, datacomp_clip_score, laion400m, or a file that ends in .yaml"),
+        ("{folder}/none.yaml", "no recipe file {folder}/none.yaml"),
+        ("{folder}/latin.yaml", "{folder}/latin.yaml: not UTF-8 at byte 6"),
+        ("{folder}/wrong.yaml", "{folder}/wrong.yaml: unknown key 'nmae'; known: name, "),
+    ],
+)
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path, given: str, expected: str) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xa0\xe9")
+    (tmp_path / "wrong.yaml").write_text("nmae: a")
+    with pytest.raises(Refusal) as caught:
+        load_recipe(given.replace("{folder}", str(tmp_path)))
+    assert str(caught.value).startswith(expected.replace("{folder}", str(tmp_path)))
