@@ -12,7 +12,8 @@ from schemas.refusal import Refusal
         ("drop", "select[0]: expected a mapping of keys to values; given 'drop'"),
         (
             "{reason: a}",
-            "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; given keys: reason",
+            "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
+            "given keys: reason",
         ),
         (
             "{keep: a, drop: b, reason: c}",
