@@ -1,0 +1,161 @@
+"""Groups of duplicates worth looking at: the largest, and those that only just count as duplicates.
+
+In: the columns that a grouper made (`<label>_group`, `_size`, `_duplicate_of`, `_similarity`), shard by shard, twice:
+once to choose the groups, once to find their members. Out: counts, and places of the members, survivor first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs.report.samples import Place, Shortlist
+from beam_jobs.report.shard_rows import ShardRows
+from schemas.keys import uid_order
+
+
+@dataclass(frozen=True)
+class Member:
+    """A row of a group."""
+
+    place: Place
+    survivor: bool
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group as it is shown: some of its members, survivor first, then the most similar."""
+
+    size: int
+    members: tuple[Member, ...]
+
+
+@dataclass
+class Duplicates:
+    """What one grouper found."""
+
+    label: str
+    largest: int
+    closest_calls: int
+    members_shown: int
+    rows: int = 0
+    duplicates: int = 0
+    sizes: Counter[int] = field(default_factory=Counter)
+    _large: dict[str, int] = field(default_factory=dict)
+    _doubtful: Shortlist = field(init=False)
+    _doubtful_groups: dict[Place, str] = field(default_factory=dict)
+    _members: dict[str, list[tuple[bool, float, int, Place]]] = field(default_factory=dict)
+    _sizes_of: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._doubtful = Shortlist(self.closest_calls)
+
+    def _column(self, rows: ShardRows, name: str) -> pa.ChunkedArray | None:
+        full = f"{self.label}_{name}"
+        return rows.table[full] if full in rows.table.column_names else None
+
+    def add(self, rows: ShardRows) -> None:
+        """First pass: counts, and which groups to show."""
+        groups, duplicate_of = self._column(rows, "group"), self._column(rows, "duplicate_of")
+        if groups is None or duplicate_of is None:
+            return
+        copies = duplicate_of.is_valid().to_numpy()
+        sizes = self._group_sizes(rows, groups)
+        self.rows += int(rows.fetched.sum())
+        self.duplicates += int(copies.sum())
+        grouped = np.flatnonzero(sizes > 1)
+        names = groups.take(pa.array(grouped)).to_pylist()
+        for row, name in zip(grouped.tolist(), names, strict=True):
+            if not copies[row]:
+                self.sizes[int(sizes[row])] += 1
+                self._large[name] = int(sizes[row])
+        self._large = dict(sorted(self._large.items(), key=lambda item: (-item[1], item[0]))[: self.largest])
+        self._add_doubtful(rows, groups, copies)
+
+    def _group_sizes(self, rows: ShardRows, groups: pa.ChunkedArray) -> np.ndarray:
+        sizes = self._column(rows, "size")
+        if sizes is None:
+            return np.where(groups.is_valid().to_numpy(), 2, 0)
+        return pc.fill_null(sizes, 0).to_numpy()
+
+    def _add_doubtful(self, rows: ShardRows, groups: pa.ChunkedArray, copies: np.ndarray) -> None:
+        if self._column(rows, "similarity") is None:
+            return
+        similarity = rows.numbers(f"{self.label}_similarity")
+        chosen = np.flatnonzero(copies & np.isfinite(similarity))
+        chosen = chosen[np.argsort(similarity[chosen], kind="stable")][: self.closest_calls]
+        for row in chosen.tolist():
+            place = Place(rows.shard, row)
+            self._doubtful.offer((float(similarity[row]), uid_order(rows.uids[row])), place)
+            self._doubtful_groups[place] = groups[row].as_py()
+        listed = set(self._doubtful.places())
+        self._doubtful_groups = {place: name for place, name in self._doubtful_groups.items() if place in listed}
+
+    def wanted(self) -> frozenset[str]:
+        """The groups whose members the second pass collects."""
+        return frozenset(self._large) | frozenset(self._doubtful_groups.values())
+
+    def collect(self, rows: ShardRows) -> None:
+        """Second pass: the members of the chosen groups."""
+        groups, duplicate_of = self._column(rows, "group"), self._column(rows, "duplicate_of")
+        wanted = self.wanted()
+        if groups is None or duplicate_of is None or not wanted:
+            return
+        member = pc.is_in(groups, value_set=pa.array(sorted(wanted), groups.type)).to_numpy()
+        similar = self._column(rows, "similarity") is not None
+        similarity = rows.numbers(f"{self.label}_similarity") if similar else np.full(len(rows), np.nan)
+        for row in np.flatnonzero(member).tolist():
+            name = groups[row].as_py()
+            value = float(similarity[row])
+            entry = (
+                duplicate_of[row].is_valid,
+                -value if np.isfinite(value) else 0.0,
+                uid_order(rows.uids[row]),
+                Place(rows.shard, row),
+            )
+            kept = self._members.setdefault(name, [])
+            kept.append(entry)
+            self._sizes_of[name] = self._sizes_of.get(name, 0) + 1
+            if len(kept) > 4 * self.members_shown:
+                self._trim(name)
+
+    def _trim(self, name: str) -> None:
+        """The survivor and the first others; rows that are named doubtful stay."""
+        ranked = sorted(self._members[name])
+        doubtful = [entry for entry in ranked[self.members_shown :] if entry[3] in self._doubtful_groups]
+        self._members[name] = ranked[: self.members_shown] + doubtful
+
+    def largest_groups(self) -> list[Group]:
+        ranked = sorted(self._large.items(), key=lambda item: (-item[1], item[0]))
+        return [self._shown(name) for name, _ in ranked if name in self._members]
+
+    def doubtful_pairs(self) -> list[Group]:
+        """The least similar copies, each beside its survivor."""
+        pairs = []
+        for place in self._doubtful.places():
+            name = self._doubtful_groups[place]
+            entries = self._members.get(name, [])
+            members = [self._member(entry) for entry in sorted(entries) if not entry[0] or entry[3] == place]
+            if len(members) == 2:
+                pairs.append(Group(self._sizes_of[name], tuple(members)))
+        return pairs
+
+    def _shown(self, name: str) -> Group:
+        entries = sorted(self._members[name])[: self.members_shown]
+        return Group(self._sizes_of[name], tuple(map(self._member, entries)))
+
+    @staticmethod
+    def _member(entry: tuple[bool, float, int, Place]) -> Member:
+        copy, similarity, _, place = entry
+        return Member(place, not copy, -similarity if copy and similarity else None)
+
+
+def has_groups(columns: Sequence[str], label: str) -> bool:
+    """Whether a table holds what a grouper of this label makes."""
+    return {f"{label}_group", f"{label}_duplicate_of"} <= set(columns)

@@ -1,0 +1,159 @@
+"""The rows of one image shard, with all that was learned of them side by side: what every count here is made of.
+
+In: a run folder, a recipe's name, and which sidecars there are. Out: one shard at a time, so that memory holds one
+shard and no more. Sidecars that do not hold the same rows in the same order are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs.storage.files import exists
+from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.parquet import read_schema, read_table
+from beam_jobs.storage.run_folder import RunFolder
+from schemas.reasons import KEPT
+
+PLANNED_COLUMNS = ("uid", "url", "text", "page_url", "page_language")
+IMAGE_COLUMNS = (
+    "uid", "reason", "format", "byte_size", "frame_count", "key", "error_message",
+    "width", "height", "original_width", "original_height",
+)  # fmt: skip
+IMAGE_NUMBERS = ("byte_size", "width", "height", "original_width", "original_height", "frame_count")
+SELECTED_COLUMNS = ("uid", "keep", "reason")
+
+
+@dataclass(frozen=True)
+class Sidecars:
+    """Where the rows of a run stand: its shards, and the scorers and groupers that have spoken of them."""
+
+    folder: RunFolder
+    recipe: str
+    shards: tuple[int, ...]
+    scores: tuple[str, ...]
+    groups: tuple[str, ...]
+    selected: bool
+
+
+@dataclass(frozen=True)
+class ShardRows:
+    """An image shard's rows. `table` holds the columns of all sidecars, each name once."""
+
+    shard: int
+    table: pa.Table
+    selected: bool
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def uids(self) -> list[str]:
+        return self.table["uid"].to_pylist()
+
+    @cached_property
+    def fetched(self) -> np.ndarray:
+        """Whether the row has an image, as bool."""
+        return self.table["reason"].is_null().to_numpy()
+
+    @cached_property
+    def reasons(self) -> np.ndarray:
+        """Where each row ended, as str: `kept`, a rule's reason, or a failure class."""
+        end = pa.scalar(KEPT, pa.string())
+        if self.selected:
+            dropped = pc.coalesce(self.table["selected_reason"], pa.scalar("unknown", pa.string()))
+            decided = pc.if_else(pc.fill_null(self.table["keep"], False), end, dropped)
+            ended = pc.coalesce(self.table["reason"], decided)
+        else:
+            ended = pc.coalesce(self.table["reason"], end)
+        return ended.to_numpy()
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A numeric or boolean column as float64, NaN where a row has no value."""
+        values = self.table[column]
+        if pa.types.is_boolean(values.type):
+            values = values.cast(pa.int8())
+        return values.cast(pa.float64()).to_numpy().astype(np.float64)
+
+
+def find_sidecars(work: str, recipe: str, ledgers: Sequence[str]) -> Sidecars:
+    """The finished shards of a run, and those sidecars of the named ledgers that exist for its first one."""
+    folder = RunFolder(work)
+    shards = tuple(shard for shard in Ledger(folder.ledger("download")).markers() if exists(folder.image_table(shard)))
+    first = shards[0] if shards else 0
+    scores = tuple(label for label in _labels(ledgers, "score") if exists(folder.scores(label, first)))
+    groups = tuple(label for label in _labels(ledgers, "group") if exists(folder.groups(label, first)))
+    return Sidecars(folder, recipe, shards, scores, groups, exists(folder.selected(recipe, first)))
+
+
+def _labels(ledgers: Sequence[str], stage: str) -> list[str]:
+    return [ledger.partition("/")[2] for ledger in ledgers if ledger.startswith(f"{stage}/")]
+
+
+def numeric_columns(sidecars: Sidecars) -> dict[str, str]:
+    """Numeric and boolean columns to what made them (`images`, or a scorer's or grouper's label), in order."""
+    if not sidecars.shards:
+        return {}
+    folder, first = sidecars.folder, sidecars.shards[0]
+    found: dict[str, str] = {}
+    for maker, url in _sources(sidecars, first):
+        for field in read_schema(url):
+            if _is_number(field.type) and field.name != "uid":
+                found.setdefault(field.name, maker)
+    images = set(read_schema(folder.image_table(first)).names)
+    return {**found, **{name: "images" for name in IMAGE_NUMBERS if name in images}}
+
+
+def whole_number_columns(sidecars: Sidecars) -> frozenset[str]:
+    """Those of the numeric columns that hold whole numbers only."""
+    if not sidecars.shards:
+        return frozenset()
+    first = sidecars.shards[0]
+    urls = [url for _, url in _sources(sidecars, first)] + [sidecars.folder.image_table(first)]
+    fields = [field for url in urls for field in read_schema(url)]
+    return frozenset(
+        field.name for field in fields if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
+    )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _sources(sidecars: Sidecars, shard: int) -> list[tuple[str, str]]:
+    scores = [(label, sidecars.folder.scores(label, shard)) for label in sidecars.scores]
+    return scores + [(label, sidecars.folder.groups(label, shard)) for label in sidecars.groups]
+
+
+def _some(url: str, columns: Sequence[str]) -> pa.Table:
+    present = set(read_schema(url).names)
+    return read_table(url, [name for name in columns if name in present])
+
+
+def read_rows(sidecars: Sidecars, shard: int) -> ShardRows:
+    """One shard. Raises ValueError where a sidecar's rows are not those of the images table."""
+    folder = sidecars.folder
+    images = _some(folder.image_table(shard), IMAGE_COLUMNS)
+    tables = [_some(folder.planned(shard), PLANNED_COLUMNS)]
+    tables += [read_table(url) for _, url in _sources(sidecars, shard)]
+    if sidecars.selected:
+        selected = read_table(folder.selected(sidecars.recipe, shard), SELECTED_COLUMNS)
+        tables.append(selected.rename_columns(["uid", "keep", "selected_reason"]))
+    columns = {name: images[name] for name in images.column_names}
+    for table in tables:
+        if table["uid"] != images["uid"]:
+            raise ValueError(f"the tables of image shard {shard} do not have the same rows")
+        for name in table.column_names:
+            columns.setdefault(name, table[name])
+    return ShardRows(shard, pa.table(columns), sidecars.selected)
+
+
+def iter_rows(sidecars: Sidecars) -> Iterator[ShardRows]:
+    """Every shard in order, one in memory at a time."""
+    for shard in sidecars.shards:
+        yield read_rows(sidecars, shard)

@@ -1,0 +1,50 @@
+"""Where rules cut, read off their texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam_jobs.report.thresholds import cuts_of, steps_of
+
+
+@pytest.mark.parametrize(
+    ("expression", "cuts"),
+    [
+        ("clip_similarity >= 0.3", [("clip_similarity", ">=", 0.3)]),
+        ("0.28 <= sim", [("sim", ">=", 0.28)]),
+        ("entropy > 2.5 and entropy <= 7.75", [("entropy", ">", 2.5), ("entropy", "<=", 7.75)]),
+        ("words between 3 and 20", [("words", ">=", 3.0), ("words", "<=", 20.0)]),
+        ("width >= 200 AND height>=-1e2", [("width", ">=", 200.0), ("height", ">=", -100.0)]),
+        ("greatest(width, height) / least(width, height) <= 3", []),
+        ("width / height < 3", []),
+        ("width < 3 * height", []),
+        ("language = 'x > 3'", []),
+        ("length(text) > 5", []),
+    ],
+)
+def test_plain_comparisons_of_a_keep_rule(expression: str, cuts: list[tuple[str, str, float]]) -> None:
+    found = cuts_of({"select": [{"keep": expression, "reason": "r"}]})
+    assert [(cut.column, cut.operator, cut.value) for cut in found] == cuts
+
+
+def test_a_drop_rule_keeps_the_other_side() -> None:
+    [cut] = cuts_of({"preselect": [{"drop": "text_length < 5", "reason": "short"}]})
+    assert (cut.column, cut.operator, cut.value, cut.keeps_high) == ("text_length", ">=", 5.0, True)
+    assert cut.step.reason == "short"
+
+
+def test_a_top_fraction_cuts_where_only_the_run_knows() -> None:
+    [cut] = cuts_of({"select": [{"top_fraction": 0.3, "by": ["-score", "width"]}]})
+    assert (cut.column, cut.operator, cut.value) == ("score", ">=", None)
+    assert cuts_of({"select": [{"top_k": 5, "by": ["score"], "per": ["cluster"]}]}) == ()
+
+
+def test_steps_as_they_are_written() -> None:
+    recipe = {
+        "preselect": [{"unique": ["url", "text"], "prefer": ["-width"]}],
+        "select": [{"top_k": 7, "by": ["-score"], "reason": "not_best"}],
+    }
+    assert [(step.section, step.written, step.reason) for step in steps_of(recipe)] == [
+        ("preselect", "unique: [url, text], prefer: [-width]", "duplicate"),
+        ("select", "top_k: 7, by: [-score]", "not_best"),
+    ]
