@@ -235,8 +235,8 @@ def report(run: Run) -> Work:
     ticket = run.ticket(f"report/{run.name}", 0, fingerprint([origin, run.truth]))
 
     def task(shard: int) -> ReportTask:
-        recipe = {stage: run.recipe.section(stage) for stage in FLOW}
-        return ReportTask(run.folder.work, run.name, shard, recipe, tuple(before), run.resolve, run.truth)
+        ledgers = tuple(before)
+        return ReportTask(run.folder.work, run.name, shard, run.recipe.to_json(), ledgers, run.resolve, run.truth)
 
     return replace(_each_shard(run, [ticket], task, write_report), local=True)
 
