@@ -44,12 +44,12 @@ class Characters:
         return found
 
     def _is(self, name: str) -> np.ndarray:
-        return (self._class & _CLASSES[name]) != 0
+        return np.asarray(self._class & _CLASSES[name], dtype=bool)
 
     def _per_text(self, marked: np.ndarray) -> np.ndarray:
         running = np.zeros(len(marked) + 1, dtype=np.int64)
         np.cumsum(marked, out=running[1:])
-        return running[self._ends] - running[self._starts]
+        return np.asarray(running[self._ends] - running[self._starts])
 
     def count(self, name: str) -> np.ndarray:
         """How many characters of a class each text has."""
@@ -119,11 +119,11 @@ def _sequence_hashes(codes: np.ndarray, length: int) -> np.ndarray:
             done += width
         piece = piece[:-width] * _power(width) + piece[width:]
         width *= 2
-    return (whole ^ (whole >> np.uint64(32))) * _MIX >> np.uint64(_ROW_BITS)
+    return np.asarray((whole ^ (whole >> np.uint64(32))) * _MIX >> np.uint64(_ROW_BITS))
 
 
 def _power(exponent: int) -> np.uint64:
-    return np.uint64(pow(_BASE, exponent, 1 << 64))
+    return np.uint64(int(pow(_BASE, exponent, 1 << 64)))
 
 
 def _repeated_shares(hashes: np.ndarray, *, starts: np.ndarray, sequences: np.ndarray) -> np.ndarray:
@@ -146,4 +146,4 @@ def _repeated_shares(hashes: np.ndarray, *, starts: np.ndarray, sequences: np.nd
     rank = np.arange(len(row_of)) - np.searchsorted(row_of, row_of)
     counted = rank < eligible[row_of]
     repeated = np.bincount(row_of[counted], weights=counts[counted], minlength=len(starts))
-    return (repeated / np.maximum(sequences, 1)).astype(np.float32)
+    return np.asarray(repeated / np.maximum(sequences, 1), dtype=np.float32)

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from filters.clip_weights import EXTRA, ClipWeights, needs_quick_gelu
+from filters.clip_weights import DISTRIBUTION, ClipWeights, needs_quick_gelu
 from filters.scorer import require
 from filters.text_cut import TextCut, find_text_cut
 from schemas.refusal import Refusal
 
 # Texts of about equal length go through the tower together: on a CPU small groups cost nothing.
 _TEXTS_PER_GROUP = 16
+_REASON_LENGTH = 300
 _LOCAL = "local-dir:"
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
@@ -49,8 +50,8 @@ class ClipTowers:
     def __init__(
         self, model: Any, tokenizer: Any, *, device: Any, precision: str, preprocessing: _Preprocessing, weights: Any
     ) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
+        self.model = model
+        self.tokenizer = tokenizer
         self._device = device
         self._precision = precision
         self._preprocessing = preprocessing
@@ -70,7 +71,7 @@ class ClipTowers:
         import torch
 
         with torch.inference_mode(), self._autocast():
-            return _unit(self._model.encode_image(self.floats(pixels)))
+            return _unit(self.model.encode_image(self.floats(pixels)))
 
     def floats(self, pixels: Sequence[np.ndarray]) -> Any:
         """A batch as the image tower takes it: what open_clip's preprocessing would have made of the pictures."""
@@ -85,10 +86,10 @@ class ClipTowers:
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         import torch
 
-        tokens = self._tokenizer(list(texts))
+        tokens = self.tokenizer(list(texts))
         with torch.inference_mode(), self._autocast():
             if self._cut is None:
-                return _unit(self._model.encode_text(tokens.to(self._device)))
+                return _unit(self.model.encode_text(tokens.to(self._device)))
             return self._encode_cut(self._cut, tokens)
 
     def facts(self) -> dict[str, Any]:
@@ -130,31 +131,29 @@ class ClipTowers:
         """The cut, if it gives this very model's embeddings of two texts of different length."""
         import torch
 
-        cut = find_text_cut(self._model)
+        cut = find_text_cut(self.model)
         if cut is None:
             return None
-        tokens = self._tokenizer(["a", "two red circles and a small blue square above them"])
+        tokens = self.tokenizer(["a", "two red circles and a small blue square above them"])
         with torch.inference_mode():
-            whole = _unit(self._model.encode_text(tokens.to(self._device)))
+            whole = _unit(self.model.encode_text(tokens.to(self._device)))
             parts = self._encode_cut(cut, tokens)
         return cut if np.allclose(whole, parts, rtol=0, atol=1e-5) else None
 
 
 def load_towers(weights: ClipWeights, *, device: str, precision: str) -> ClipTowers:
     """The model ready for inference, its weights read as weights only."""
-    open_clip = require("open_clip", extra=EXTRA, wanted_by="clip")
-    import torch
-
+    open_clip = require("open_clip", install=DISTRIBUTION, wanted_by="scorer 'clip'")
     place = _device(device)
     if precision == "auto":
         precision = "fp32" if place.type == "cpu" else "fp16"
-    model = _make_model(open_clip, weights).to(place).eval().requires_grad_(False)
+    model, tokenizer = _make(open_clip, weights)
     return ClipTowers(
-        model,
-        open_clip.get_tokenizer(weights.model),
+        model.to(place).eval().requires_grad_(False),
+        tokenizer,
         device=place,
         precision=precision,
-        preprocessing=_preprocessing(open_clip, model, torch.device(place)),
+        preprocessing=_preprocessing(open_clip, model, place),
         weights=_weights_digest(weights),
     )
 
@@ -173,6 +172,18 @@ def _device(name: str) -> Any:
     return place
 
 
+def _make(open_clip: Any, weights: ClipWeights) -> tuple[Any, Any]:
+    """Model and tokenizer, or a Refusal in one line."""
+    try:
+        return _make_model(open_clip, weights), open_clip.get_tokenizer(weights.model)
+    except (RuntimeError, ValueError, OSError, KeyError, pickle.UnpicklingError) as error:
+        named = weights.model + (f" with {weights.pretrained!r}" if weights.pretrained else "")
+        reason = " ".join(str(error).split())[:_REASON_LENGTH]
+        if weights.is_published:
+            raise Refusal(f"scorer 'clip': {named} could not be fetched: {reason}") from error
+        raise Refusal(f"scorer 'clip': {named} could not be loaded: {reason}") from error
+
+
 def _make_model(open_clip: Any, weights: ClipWeights) -> Any:
     import torch
 
@@ -180,20 +191,13 @@ def _make_model(open_clip: Any, weights: ClipWeights) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return open_clip.create_model(weights.model, pretrained=None, pretrained_text=False)
-    try:
-        return open_clip.create_model(
-            weights.model,
-            pretrained=weights.pretrained,
-            force_quick_gelu=needs_quick_gelu(weights),
-            require_pretrained=True,
-            weights_only=True,
-        )
-    except (RuntimeError, ValueError, OSError, KeyError, pickle.UnpicklingError) as error:
-        named = weights.model + (f" with {weights.pretrained!r}" if weights.pretrained else "")
-        reason = " ".join(str(error).split())[:300]
-        if weights.is_published:
-            raise Refusal(f"scorer 'clip': the weights of {named} could not be fetched: {reason}") from error
-        raise Refusal(f"scorer 'clip': {named} could not be loaded: {reason}") from error
+    return open_clip.create_model(
+        weights.model,
+        pretrained=weights.pretrained,
+        force_quick_gelu=needs_quick_gelu(weights),
+        require_pretrained=True,
+        weights_only=True,
+    )
 
 
 def _preprocessing(open_clip: Any, model: Any, device: Any) -> _Preprocessing:

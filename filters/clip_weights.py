@@ -9,17 +9,20 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from filters.scorer import refuse_absent
 from schemas.refusal import Refusal
 
 TINY = "tiny"
 RANDOM = "random"
-EXTRA = "models"
+DISTRIBUTION = "open_clip_torch"
+_TRANSFORMERS_EXTRA = "pairmill[captions]"
 _TINY_FOLDER = Path(__file__).parent / "models" / "tiny_clip"
 _CONFIG = "open_clip_config.json"
 _QUICK_GELU = "-quickgelu"
@@ -55,6 +58,7 @@ def find_weights(model: str, pretrained: str | None) -> ClipWeights:
         _refuse_pretrained(model, pretrained)
         if not os.path.isfile(os.path.join(folder, _CONFIG)):
             raise Refusal(f"scorer 'clip': the model folder {folder!r} holds no {_CONFIG}")
+        _refuse_without_transformers(model, Path(folder) / _CONFIG)
         return ClipWeights(f"local-dir:{folder}", None)
     if model.startswith("hf-hub:"):
         _refuse_pretrained(model, pretrained)
@@ -77,7 +81,8 @@ def _built_in(model: str, pretrained: str | None) -> ClipWeights:
             f"scorer 'clip': open_clip has no model {model!r}; {_nearest(name, architectures)}, "
             f"or {TINY!r}, 'local-dir:FOLDER', 'hf-hub:OWNER/NAME'"
         )
-    tags = published_tags().get(name, ())
+    _refuse_without_transformers(model, _config_of(name))
+    tags = published_tags().get(name, {})
     if pretrained is None:
         raise Refusal(f"scorer 'clip': the model {model!r} needs `pretrained`: a checkpoint's path{_listed(tags)}")
     if pretrained == RANDOM or os.path.isfile(pretrained) or pretrained.lower().replace("-", "_") in tags:
@@ -86,6 +91,14 @@ def _built_in(model: str, pretrained: str | None) -> ClipWeights:
         f"scorer 'clip': {pretrained!r} is neither a file nor weights that open_clip knows for {model!r}; "
         f"{_nearest(pretrained, tags)}"
     )
+
+
+def _refuse_without_transformers(model: str, config: Path) -> None:
+    """Some text towers and tokenisers are those of transformers, which comes with an extra."""
+    described = json.loads(config.read_text(encoding="utf-8"))
+    text_cfg = described.get("model_cfg", described).get("text_cfg", {})
+    if text_cfg.get("hf_model_name") or text_cfg.get("hf_tokenizer_name"):
+        refuse_absent("transformers", install=_TRANSFORMERS_EXTRA, wanted_by=f"scorer 'clip' with model {model!r}")
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:
@@ -112,15 +125,18 @@ def needs_quick_gelu(weights: ClipWeights) -> bool:
 
 
 def _package_folder() -> Path:
-    found = importlib.util.find_spec("open_clip")
-    if found is None or found.origin is None:
-        raise Refusal(f"scorer 'clip' needs 'open_clip_torch', which is not installed: pip install 'pairmill[{EXTRA}]'")
-    return Path(found.origin).parent
+    refuse_absent("open_clip", install=DISTRIBUTION, wanted_by="scorer 'clip'")
+    spec = importlib.util.find_spec("open_clip")
+    return Path(str(spec.origin if spec else None)).parent
+
+
+def _config_of(architecture: str) -> Path:
+    return _package_folder() / "model_configs" / f"{architecture}.json"
 
 
 @cache
 def _architectures() -> frozenset[str]:
-    return frozenset(path.stem for path in (_package_folder() / "model_configs").glob("*.json"))
+    return frozenset(path.stem for path in _config_of("*").parent.glob("*.json"))
 
 
 @cache

@@ -8,6 +8,7 @@ thread. What a scorer gives is a function of its options and its input: no clock
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -154,14 +155,13 @@ class Scorer:
         return name if self.label == self.name else f"{self.label}_{name}"
 
 
-def require(module: str, *, extra: str, wanted_by: str) -> ModuleType:
-    """Imports an optional library, or refuses with the line that installs it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name.split(".")[0]):
-            raise
-        raise Refusal(
-            f"scorer {wanted_by!r} needs {module.split('.')[0]!r}, which is not installed: "
-            f"pip install 'pairmill[{extra}]'"
-        ) from error
+def require(module: str, *, install: str, wanted_by: str) -> ModuleType:
+    """Imports a library that may be absent, or refuses with what to install (`pairmill[EXTRA]`, or its own name)."""
+    refuse_absent(module, install=install, wanted_by=wanted_by)
+    return importlib.import_module(module)
+
+
+def refuse_absent(module: str, *, install: str, wanted_by: str) -> None:
+    """Refuses where a library is not installed; imports nothing."""
+    if importlib.util.find_spec(module) is None:
+        raise Refusal(f"{wanted_by} needs {module!r}, which is not installed: pip install '{install}'")

@@ -77,9 +77,9 @@ def test_describing_all_and_one() -> None:
         describe("nsfw")
 
 
-def test_a_library_that_is_absent_is_refused_with_its_extra() -> None:
+def test_a_library_that_is_absent_is_refused_with_what_to_install() -> None:
     with pytest.raises(Refusal) as refused:
-        require("no_such_library.part", extra="models", wanted_by="clip")
+        require("no_such_library", install="pairmill[models]", wanted_by="scorer 'clip'")
     assert str(refused.value) == (
         "scorer 'clip' needs 'no_such_library', which is not installed: pip install 'pairmill[models]'"
     )

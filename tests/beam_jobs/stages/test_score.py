@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -222,3 +223,16 @@ def test_a_tar_that_is_not_its_tables_is_an_error(folder: RunFolder) -> None:
 def test_a_column_that_no_table_has_is_refused(folder: RunFolder) -> None:
     with pytest.raises(Refusal, match="reads the column 'subtitle', which no table has; there are uid, url, text"):
         score(folder, {"text_facts": {"text": "subtitle"}})
+
+
+def test_two_shards_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
+    runs = []
+    for threads in (1, 4):
+        run = RunFolder(str(tmp_path / f"threads-{threads}"))
+        for shard in range(4):
+            make_shard(run, shard=shard, rows=[f"{shard} red circles {row}" for row in range(9)])
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda shard, run=run: score(run, "image_facts", CLIP, shard=shard), range(4)))  # type: ignore[misc]
+        runs.append(written(run))
+    assert len(runs[0]) == 4 * 5
+    assert runs[0] == runs[1]
