@@ -17,11 +17,13 @@ import pyarrow as pa
 
 from beam_jobs.matching import contests, unique
 from beam_jobs.settling import SettleTop
-from filters.rules import PASSES, columns_read, first_failing
+from filters.rules import PASSES, columns_read, first_failing, where_true
 from schemas.recipe_steps import Contest, Rule, Step, Unique
 
 ALIVE = -1
 NOT_ALIVE = -2
+# Alive, and stays so whatever becomes of it in the contest at hand.
+SPARED = -3
 
 Codes = npt.NDArray[np.int16]
 # (shard, columns) to the shard's table, uid among its columns, and which of its rows are alive.
@@ -79,7 +81,10 @@ class _ApplyRules(beam.DoFn):
         failed = first_failing(table.take(pa.array(rows)), rules)
         codes[rows[failed != PASSES]] = failed[failed != PASSES] + self._segment.first
         if contest:
-            yield from self._enter(contest, table, shard, rows[failed == PASSES])
+            entering = rows[failed == PASSES]
+            for spared in where_true(table, [contest]):
+                codes[entering[spared[entering]]] = SPARED
+            yield from self._enter(contest, table, shard, entering)
         yield shard, codes.tobytes()
 
     def _enter(
@@ -115,7 +120,9 @@ class _ApplyLosses(beam.DoFn):
         shard, parts = joined
         for blob in parts["codes"]:
             codes = read_codes(blob).copy()
-            codes[unique.rows_lost(parts["lost"])] = self._index
+            lost = unique.rows_lost(parts["lost"])
+            codes[lost[codes[lost] != SPARED]] = self._index
+            codes[codes == SPARED] = ALIVE
             yield shard, codes.tobytes()
 
 

@@ -91,9 +91,7 @@ class SettleTop(beam.PTransform):
             | "CountBins" >> beam.ParDo(_CountBins(self._contest))
             | "FindCut" >> beam.CombineGlobally(_FindCut(self._contest))
         )
-        divided = entered | "Divide" >> beam.ParDo(_Divide(self._contest), cut).with_outputs(
-            _Divide.OPEN, main="lost"
-        )
+        divided = entered | "Divide" >> beam.ParDo(_Divide(self._contest), cut).with_outputs(_Divide.OPEN, main="lost")
         settled = (
             divided[_Divide.OPEN]
             | "Gather" >> beam.GroupByKey()

@@ -66,9 +66,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_KEYWORDS = _words(
-    "and or not is null in like ilike between case when then else end true false distinct from as"
-)
+_KEYWORDS = _words("and or not is null in like ilike between case when then else end true false distinct from as")
 # Words that may stand before a parenthesis without being a function.
 _BEFORE_PARENTHESIS = _KEYWORDS - _words("null true false end")
 _CAST_TYPES = _words("int bigint float double varchar")

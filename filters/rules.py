@@ -18,7 +18,7 @@ from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
 from schemas.grouping import NAMED_PREFERENCES, NearOptions
 from schemas.recipe import Recipe
-from schemas.recipe_steps import Contest, Rule, Step, columns_of, keys_of, order_of
+from schemas.recipe_steps import Contest, Rule, Step, Top, columns_of, keys_of, order_of
 from schemas.recipe_text import Place
 from schemas.tables import IMAGES, PLANNED
 
@@ -27,19 +27,31 @@ PASSES = -1
 NOT_JUDGED = ("reason", "status", "error_message", "caption", "key")
 
 
-def compiled(rule: Rule) -> Expression:
-    """The rule's expression; a Refusal at the rule's place when it is malformed."""
+def compiled(text: str, place: Place) -> Expression:
+    """An expression of a recipe; a Refusal at its place when it is malformed."""
     try:
-        return compile_expression(rule.expression)
+        return compile_expression(text)
     except Malformed as error:
-        raise rule.place.at(rule.verb).refusal(str(error)) from error
+        raise place.refusal(str(error)) from error
+
+
+def expressions(step: Step) -> tuple[tuple[str, Place], ...]:
+    """The expressions of a step, each with its place."""
+    if isinstance(step, Rule):
+        return ((step.expression, step.place.at(step.verb)),)
+    if isinstance(step, Top) and step.unless is not None:
+        return ((step.unless, step.place.at("unless")),)
+    return ()
 
 
 def columns_read(steps: Iterable[Step]) -> tuple[str, ...]:
     """The columns that steps read, each once, in order of appearance."""
     named: dict[str, None] = {}
     for step in steps:
-        named.update(dict.fromkeys(compiled(step).columns if isinstance(step, Rule) else columns_of(step)))
+        if not isinstance(step, Rule):
+            named.update(dict.fromkeys(columns_of(step)))
+        for text, place in expressions(step):
+            named.update(dict.fromkeys(compiled(text, place).columns))
     return tuple(named)
 
 
@@ -48,12 +60,20 @@ def first_failing(table: pa.Table | pa.RecordBatch, rules: Sequence[Rule]) -> np
     failed = np.full(table.num_rows, PASSES, dtype=np.int16)
     if not rules or not table.num_rows:
         return failed
-    frame = frame_of(table, columns_read(rules))
-    answers = frame.select(compiled(rule).compiled.alias(str(number)) for number, rule in enumerate(rules))
+    true = where_true(table, rules)
     for number, rule in reversed(list(enumerate(rules))):
-        true = answers[str(number)].fill_null(False).to_numpy()
-        failed[true if rule.verb == "drop" else ~true] = number
+        failed[true[number] if rule.verb == "drop" else ~true[number]] = number
     return failed
+
+
+def where_true(table: pa.Table | pa.RecordBatch, steps: Sequence[Step]) -> list[npt.NDArray[np.bool_]]:
+    """For each expression of the steps, in order, the rows of which it is true; unknown is not true."""
+    found = [compiled(text, place) for step in steps for text, place in expressions(step)]
+    if not found:
+        return []
+    frame = frame_of(table, tuple(dict.fromkeys(name for expression in found for name in expression.columns)))
+    answers = frame.select(expression.compiled.alias(str(number)) for number, expression in enumerate(found))
+    return [answers[str(number)].fill_null(False).to_numpy() for number in range(len(found))]
 
 
 def judge(table: pa.Table | pa.RecordBatch, rules: Sequence[Rule]) -> pa.Array:
@@ -98,17 +118,13 @@ def check_steps(steps: Sequence[Step], known: pa.Schema, *, at: str) -> None:
     for step in steps:
         for name in columns_read([step]):
             _require(name, known, step.place, f"{at} reads")
-        if isinstance(step, Rule):
-            _check_rule(step, known)
-        else:
+        for text, place in expressions(step):
+            try:
+                check_types(compiled(text, place), known)
+            except Malformed as error:
+                raise place.refusal(str(error)) from error
+        if not isinstance(step, Rule):
             _check_contest(step, known)
-
-
-def _check_rule(rule: Rule, known: pa.Schema) -> None:
-    try:
-        check_types(compiled(rule), known)
-    except Malformed as error:
-        raise rule.place.at(rule.verb).refusal(str(error)) from error
 
 
 def _check_contest(contest: Contest, known: pa.Schema) -> None:

@@ -18,8 +18,8 @@ _KEYS = {
     "keep": ("reason",),
     "drop": ("reason",),
     "unique": ("prefer", "reason"),
-    "top_fraction": ("by", "per", "cut", "reason"),
-    "top_k": ("by", "per", "cut", "reason"),
+    "top_fraction": ("by", "per", "cut", "unless", "reason"),
+    "top_k": ("by", "per", "cut", "unless", "reason"),
     "sample": ("seed", "per", "reason"),
 }
 
@@ -81,6 +81,7 @@ def _parse_step(verb: str, mapping: dict[str, Any], here: Place) -> Step:
         reason=_reason(mapping.get("reason", f"below_{verb}"), here.at("reason")),
         place=here,
         cut=_cut(mapping.get("cut", "places"), here.at("cut")),
+        unless=expect_text(mapping["unless"], here.at("unless")) if "unless" in mapping else None,
     )
 
 

@@ -14,6 +14,7 @@ In: a list of a recipe. Out: frozen steps, in order; a row's reason is that of t
       per: [language]                     # of each group, not of all; optional
       reason: below_top_fraction          # the default
       cut: places                         # the default: exactly so many; or `value`: see Top
+      unless: task_similarity > 0.55      # rows of which this is true stay all the same; optional
     - top_k: 20000                        # the same with a count
       by: [-clip_similarity]
       reason: below_top_k                 # the default
@@ -84,6 +85,8 @@ class Top:
     A row without a value comes last; rows without a value in `per` are a group of their own.
     cut: `places` lets exactly so many stay. `value` lets every row stay that is as good as the one behind the last
     place (place number n when the first is 0): what DataComp's filters do, one row more and all that tie with it.
+    unless: an expression; rows of which it is true take part, and stay even when they lose. So a threshold with a
+    least share of rows, as CiT has it, is a top_fraction of that share unless the threshold is met.
     """
 
     fraction: float | None
@@ -93,6 +96,7 @@ class Top:
     reason: str
     place: Place
     cut: str = "places"
+    unless: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,6 +104,7 @@ class Top:
             "by": [preference.to_json() for preference in self.by],
             "per": list(self.per),
             "cut": self.cut,
+            "unless": self.unless,
             "reason": self.reason,
         }
 

@@ -36,9 +36,7 @@ def over_all(contest: Contest) -> bool:
     return not keys_of(contest)
 
 
-def enter(
-    contest: Contest, table: pa.Table, *, shard: int, rows: npt.NDArray[np.integer]
-) -> tuple[Keyed, Keyed]:
+def enter(contest: Contest, table: pa.Table, *, shard: int, rows: npt.NDArray[np.integer]) -> tuple[Keyed, Keyed]:
     """The rows of a shard that go on to compete with other shards', and those that have lost inside it."""
     keyed = key_rows(
         table,
@@ -121,9 +119,7 @@ def _cuts_by_value(contest: Top | Sample) -> bool:
     return isinstance(contest, Top) and contest.cut == "value"
 
 
-def _with_equals(
-    keyed: Keyed, ends: npt.NDArray[np.int64], limits: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _with_equals(keyed: Keyed, ends: npt.NDArray[np.int64], limits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Each end moved behind the row that stands there and all that tie with it, where a row stands there."""
     ranked = tuple(name for name in keyed.dtype.names or () if name.startswith(("key_", "by_")))
     turns = np.append(np.flatnonzero(_differs(keyed, ranked)), len(keyed))

@@ -55,8 +55,10 @@ def refused(text: str, *, scorers: tuple[Scorer, ...] = (CLIP,)) -> str:
         "preselect: [{drop: text_length < 5 or is_file_name, reason: b}]",
         "select: [{keep: 'clip_similarity >= 0.3 and least(width, height) > 200', reason: b}]",
         "group: [exact, near]\nselect: [{unique: [exact_group], prefer: [-clip_similarity, rank]}]",
-        ("group: [near: {keep: [most_pixels, -clip_similarity]}]\n"
-        "select: [{top_k: 5, by: [-clip_similarity], per: [cluster]}, {drop: near_size > 9, reason: b}]"),
+        (
+            "group: [near: {keep: [most_pixels, -clip_similarity]}]\n"
+            "select: [{top_k: 5, by: [-clip_similarity], per: [cluster]}, {drop: near_size > 9, reason: b}]"
+        ),
         "write: {caption: page_title}",
     ],
 )
@@ -88,6 +90,9 @@ def test_an_unknown_column_is_refused_with_those_that_exist() -> None:
         ("select: [{keep: sum(width) > 1, reason: b}]", "select[0].keep: 'sum' looks at other rows"),
         ("select: [{keep: width, reason: b}]", "select[0].keep: 'width' must be true or false for each row"),
         ("select: [{keep: text > 3, reason: b}]", "select[0].keep: 'text > 3' does not fit its columns"),
+        ("select: [{top_k: 5, by: [-rank], unless: rnk > 1}]", "select[0]: select reads no column 'rnk'"),
+        ("select: [{top_k: 5, by: [-rank], unless: rank >}]", "select[0].unless: cannot parse 'rank >'"),
+        ("select: [{top_k: 5, by: [-rank], unless: rank}]", "select[0].unless: 'rank' must be true or false"),
         (
             "select: [{unique: [url], prefer: [text]}]",
             "select[0]: expected a column of numbers to order by; 'text' is string",

@@ -112,7 +112,7 @@ OTHER_ROWS = "looks at other rows; an expression judges a row by its own columns
         ("width > 1; drop table x", "'; drop table' at character 10 of"),
         ("width = $1", "'$1' at character 9"),
         ("width & 1 = 1", "'& 1 = 1' at character 7"),
-        ("text = 'open", "\"'open\" at character 8 of \"text = 'open\" is a quote that is never closed"),
+        ("text = 'open", '"\'open" at character 8 of "text = \'open" is a quote that is never closed'),
         ("text ~ text", "~ needs a 'regular expression' behind it; given 'text'"),
         ("regexp_like(text, text)", "regexp_like needs a column and a 'regular expression'"),
         ("text like text", "cannot parse 'text like text': LIKE/ILIKE pattern must be a string literal"),

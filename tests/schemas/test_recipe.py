@@ -32,6 +32,7 @@ select:
     reason: near_duplicate
   - top_fraction: 0.3
     by: [-clip_similarity]
+    unless: clip_similarity > 0.5
   - top_k: 20
     by: [clip_similarity]
     per: [cluster]
@@ -73,7 +74,7 @@ def test_a_whole_recipe_is_read() -> None:
     prefer = (Preference("clip_similarity", descending=True), Preference("width", descending=False))
     assert unique == Unique(("near_group",), prefer, "near_duplicate", unique.place)
     best = (Preference("clip_similarity", descending=True),)
-    assert fraction == Top(0.3, None, best, (), "below_top_fraction", fraction.place)
+    assert fraction == Top(0.3, None, best, (), "below_top_fraction", fraction.place, unless="clip_similarity > 0.5")
     worst = (Preference("clip_similarity", descending=False),)
     assert count == Top(None, 20, worst, ("cluster",), "full_cluster", count.place, cut="value")
     assert half == Sample(0.5, None, 0, (), "not_sampled", half.place)
@@ -108,9 +109,17 @@ def test_sections_hold_the_defaults_and_nothing_of_other_stages() -> None:
             "by": ["-clip_similarity"],
             "per": [],
             "cut": "places",
+            "unless": "clip_similarity > 0.5",
             "reason": "below_top_fraction",
         },
-        {"top_k": 20, "by": ["clip_similarity"], "per": ["cluster"], "cut": "value", "reason": "full_cluster"},
+        {
+            "top_k": 20,
+            "by": ["clip_similarity"],
+            "per": ["cluster"],
+            "cut": "value",
+            "unless": None,
+            "reason": "full_cluster",
+        },
         {"sample": 0.5, "seed": 0, "per": [], "reason": "not_sampled"},
         {"sample": 80000, "seed": 7, "per": ["cluster"], "reason": "not_in_ladder"},
     ]
@@ -144,8 +153,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ),
         (
             "name: a\nselekt: []",
-            ("mine.yaml: unknown key 'selekt'; known: name, summary, cites, evidence, approximate, "
-            "offline_approximation, preselect, download, score, group, select, write, limits"),
+            (
+                "mine.yaml: unknown key 'selekt'; known: name, summary, cites, evidence, approximate, "
+                "offline_approximation, preselect, download, score, group, select, write, limits"
+            ),
         ),
         ("name: a\nname: b", "mine.yaml: line 2: the key 'name' is given twice"),
         ("name: a\nwrite: {caption: x, caption: y}", "mine.yaml: write: line 2: the key 'caption' is given twice"),
@@ -161,8 +172,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ),
         (
             "name: !!python/object/apply:os.system [ls]",
-            ("mine.yaml: name: line 1: expected a text, number, true, false, list or mapping; "
-            "given a python/object/apply:os.system"),
+            (
+                "mine.yaml: name: line 1: expected a text, number, true, false, list or mapping; "
+                "given a python/object/apply:os.system"
+            ),
         ),
         (
             "name: a\ncites: 2021-01-01",
@@ -182,8 +195,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
         ("name: a\ndownload: 256", "mine.yaml: download: expected a mapping of keys to values; given 256"),
         (
             "name: a\ndownload: {resize: stretch}",
-            ("mine.yaml: download: unknown resize 'stretch'; known: no, border, keep_ratio, keep_ratio_largest, "
-            "center_crop"),
+            (
+                "mine.yaml: download: unknown resize 'stretch'; known: no, border, keep_ratio, keep_ratio_largest, "
+                "center_crop"
+            ),
         ),
         ("name: a\ngroup: [exactly]", "mine.yaml: group: unknown grouper 'exactly'; known: exact, near"),
         ("name: a\nwrite: {samples: 5}", "mine.yaml: write: unknown key 'samples'; known: samples_per_shard, caption"),

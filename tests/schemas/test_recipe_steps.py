@@ -17,8 +17,10 @@ from schemas.refusal import Refusal
         ),
         (
             "{keep: a, drop: b, reason: c}",
-            ("select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
-            "given keys: keep, drop, reason"),
+            (
+                "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
+                "given keys: keep, drop, reason"
+            ),
         ),
         ("{keep: a > 1}", "select[0]: a 'keep' rule needs a reason: a name that its counts bear"),
         ("{keep: a > 1, reason: b, prefer: [a]}", "select[0]: unknown key 'prefer'; known: keep, reason"),
@@ -26,8 +28,10 @@ from schemas.refusal import Refusal
         ("{keep: a > 1, reason: ''}", "select[0].reason: expected a text; given ''"),
         (
             "{keep: a > 1, reason: Too Short}",
-            ("select[0].reason: expected a reason of lower-case words joined by `_`, at most 64 letters; "
-            "given 'Too Short'"),
+            (
+                "select[0].reason: expected a reason of lower-case words joined by `_`, at most 64 letters; "
+                "given 'Too Short'"
+            ),
         ),
         (
             "{keep: a > 1, reason: kept}",
@@ -35,8 +39,10 @@ from schemas.refusal import Refusal
         ),
         (
             "{keep: a > 1, reason: http_404}",
-            ("select[0].reason: 'http_404' is a reason of our own, not a rule's; "
-            "name what the rule finds, such as no_text"),
+            (
+                "select[0].reason: 'http_404' is a reason of our own, not a rule's; "
+                "name what the rule finds, such as no_text"
+            ),
         ),
         ("{unique: url}", "select[0].unique: expected a list of at least one; given 'url'"),
         ("{unique: []}", "select[0].unique: expected a list of at least one; given a list of 0"),

@@ -23,9 +23,7 @@ from schemas.recipe_steps import Sample, Top
 # sha256 begins: u3 011e, u9 553f, u5 5850, u2 6ca2, u6 71ea, u0 9dc0, u1 bb82, u8 c899, u7 e818, u4 e9c9
 SCORES = [0.5, 0.9, None, 0.5, -0.1, 0.5, float("nan"), 0.7, 0.0, -0.0]
 GROUPS = ["a", "a", "a", "b", "b", None, None, "b", None, "a"]
-TABLE = pa.table(
-    {"uid": [f"u{n}" for n in range(10)], "score": pa.array(SCORES, pa.float32()), "cluster": GROUPS}
-)
+TABLE = pa.table({"uid": [f"u{n}" for n in range(10)], "score": pa.array(SCORES, pa.float32()), "cluster": GROUPS})
 ALL = np.arange(10)
 
 

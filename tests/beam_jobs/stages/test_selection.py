@@ -136,6 +136,23 @@ select:
     ]
 
 
+@pytest.mark.parametrize(
+    ("threshold", "expected", "kept"),
+    [
+        # Half of the seven rows are three places. By width: u3 900, u6 400, u7 399, u2 300, u0 300, u4 200, u5 50.
+        (500, [{"kept": 1, "below": 2}, {"kept": 2, "below": 2}], {"u3", "u6", "u7"}),
+        (100, [{"kept": 3}, {"kept": 3, "below": 1}], {"u3", "u6", "u7", "u2", "u0", "u4"}),
+    ],
+)
+def test_a_least_share_stays_where_too_few_meet_a_threshold(
+    tmp_path: Path, threshold: int, expected: list[dict[str, int]], kept: set[str]
+) -> None:
+    write_run(tmp_path)
+    step = f"{{top_fraction: 0.5, by: [-width], unless: width > {threshold}, reason: below}}"
+    select(tmp_path, f"name: mine\nselect: [{step}]", [(0, 3, expected[0]), (1, 4, expected[1]), (2, 0, {})])
+    assert {uid for shard in (0, 1) for uid, keep, _ in selected(tmp_path, shard) if keep} == kept
+
+
 def test_without_steps_all_that_was_downloaded_is_kept(tmp_path: Path) -> None:
     write_run(tmp_path)
     select(tmp_path, "name: mine", [(0, 3, {"kept": 3}), (1, 4, {"kept": 4}), (2, 0, {})])
