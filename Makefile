@@ -3,7 +3,6 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO ?= .demo
-BENCH ?= bench-out
 
 .PHONY: help demo test lint bench constraints clean
 .DEFAULT_GOAL := help
@@ -28,7 +27,7 @@ lint: $(INSTALLED)
 	@$(BIN)/mypy --no-error-summary
 
 bench: $(INSTALLED)
-	@$(BIN)/python -m bench $(BENCH)
+	@for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 constraints: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet uv
@@ -38,7 +37,7 @@ constraints: $(INSTALLED)
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv $(DEMO) $(BENCH) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find beam_jobs captioners filters schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): setup.py constraints.txt

@@ -19,6 +19,7 @@ REQUIRES = [
     "ada-url>=1.15",
     "brotli",
     "fastwarc>=0.15",
+    "orjson>=3.10",
     "selectolax>=0.3.29",
     "zstandard",
     # images

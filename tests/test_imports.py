@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,39 @@ def test_stages_know_neither_flow_nor_command_line() -> None:
 
 def test_flow_knows_no_command_line() -> None:
     wrong = [found for found in imports("beam_jobs/flow.py") if found.module in ("beam_jobs.cli", "beam_jobs.launch")]
+    assert not wrong, listed(wrong)
+
+
+def declared(name: str) -> set[str]:
+    """The distributions that a list of setup.py names."""
+    tree = ast.parse((PROJECT / "setup.py").read_text())
+    lists = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {re.split(r"[\[<>=]", text)[0].lower().replace("_", "-") for text in ast.literal_eval(lists[name])}
+
+
+def undeclared(found: Iterable[Import], allowed: set[str]) -> list[Import]:
+    owners = packages_distributions()
+    return [
+        one
+        for one in found
+        if one.top not in (*OURS, *sys.stdlib_module_names)
+        and not allowed & {owner.lower().replace("_", "-") for owner in owners.get(one.top, ["?"])}
+    ]
+
+
+def test_what_the_product_imports_is_installed_with_it() -> None:
+    wrong = undeclared(imports(*OURS), declared("REQUIRES"))
+    assert not wrong, listed(wrong)
+
+
+def test_what_tests_import_is_installed_for_them() -> None:
+    wrong = undeclared(imports("tests"), declared("REQUIRES") | declared("PEERS") | {"pytest"})
     assert not wrong, listed(wrong)
 
 
