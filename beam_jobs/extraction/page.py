@@ -231,7 +231,10 @@ def references_of(given: Attributes, picture: LexborNode | None = None) -> tuple
     found.extend(_best("lazy", [given.get(name) or "" for name in _LAZY_SRCSETS]))
     if not found:
         return (Reference("src", ""),)
-    return tuple({reference.src: reference for reference in reversed(found)}.values())[::-1]
+    distinct: dict[str, Reference] = {}
+    for reference in found:
+        distinct.setdefault(reference.src, reference)
+    return tuple(distinct.values())
 
 
 def _best(origin: str, srcsets: list[str]) -> list[Reference]:

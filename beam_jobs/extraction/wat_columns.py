@@ -72,14 +72,25 @@ class WatRows:
         try:
             links = _parse(self._links)
         except pa.ArrowInvalid:
-            self._links = [
-                _checked(given, content, reread) for given, content in zip(self._links, self._contents, strict=True)
-            ]
+            self._links = [self._checked(record, reread) for record in range(len(self._links))]
             links = _parse(self._links)
         batch = self._batch(links)
         self._clear()
         if batch.num_rows:
             yield batch
+
+    def _checked(self, record: int, reread: Callable[[bytes], list[bytes]]) -> list[bytes]:
+        """A record's links as they are where they are JSON, else read again; none where the record is damaged."""
+        links = self._links[record]
+        try:
+            _parse([links])
+        except pa.ArrowInvalid:
+            try:
+                return reread(self._contents[record])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self._counts.bad_record(self._name, self._offsets[record])
+                return []
+        return links
 
     def _batch(self, links: pa.Table) -> pa.RecordBatch:
         sizes = np.fromiter((len(given) for given in self._links), np.int64, len(self._links))
@@ -168,18 +179,6 @@ def _parse(links: Sequence[Sequence[bytes]]) -> pa.Table:
     if table.num_rows != sum(map(len, links)):
         raise pa.ArrowInvalid("an object spans lines")
     return table
-
-
-def _checked(links: list[bytes], content: bytes, reread: Callable[[bytes], list[bytes]]) -> list[bytes]:
-    """A record's links as they are where they are JSON, else read again; none where the record is damaged."""
-    try:
-        _parse([links])
-    except pa.ArrowInvalid:
-        try:
-            return reread(content)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return []
-    return links
 
 
 def _alt_states(texts: pa.Array) -> pa.Array:

@@ -47,9 +47,9 @@ def _samples(opened: IO[bytes], counts: Counts, name: str) -> Iterator[tuple[str
                 if extension.lower() in _READ and member.size <= _LARGEST_MEMBER:
                     held = tar.extractfile(member)
                     members[extension.lower()] = b"" if held is None else held.read()
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError):
         counts.bad_record(name, offset)
-        counts.add("archives", type(error).__name__)
+        key = None
     if key is not None:
         yield key, members
 

@@ -1,0 +1,253 @@
+"""What a page gives: references, texts, context, licences, consent, charsets; each from a page of a few lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from beam_jobs.extraction.options import ExtractOptions
+from beam_jobs.extraction.page import pixels, read_page
+from beam_jobs.extraction.page_rows import FoundPage, page_rows
+from schemas.keys import uid
+
+PAGE = "http://host.test/folder/page.html"
+
+
+def rows_of(html: str | bytes, **options: Any) -> list[dict[str, Any]]:
+    data = html if isinstance(html, bytes) else html.encode()
+    headers = options.pop("headers", {})
+    found = FoundPage(PAGE, data, "page.html", 7, options.pop("charset", None), headers)
+    return list(page_rows(found, ExtractOptions(**options)))
+
+
+def ends(html: str, **options: Any) -> list[tuple[str, str | None]]:
+    return [(row["url"], row["reason"]) for row in rows_of(html, **options)]
+
+
+def test_a_row() -> None:
+    html = """<!doctype html><html lang="de"><title> Birds
+      of Europe </title><h1>Owls <i>here</i></h1><p>An owl sits.</p>
+      <figure><img src="../owl 1.jpg#x" alt="  A snowy owl " title="Bubo" width="640px" height="50%">
+      <figcaption>A <b>snowy</b>  owl</figcaption></figure><p>It flew away.</p>"""
+    (row,) = rows_of(html)
+    assert row == {
+        "uid": uid("  A snowy owl ", "http://host.test/owl%201.jpg#x"),
+        "url": "http://host.test/owl%201.jpg#x",
+        "text": "  A snowy owl ",
+        "alt_state": "text",
+        "text_source": "alt",
+        "page_url": PAGE,
+        "src": "../owl 1.jpg#x",
+        "title": "Bubo",
+        "figcaption": "A snowy owl",
+        "page_title": "Birds of Europe",
+        "page_language": "de",
+        "heading": "Owls here",
+        "text_before": "Owls here An owl sits.",
+        "text_after": "A snowy owl It flew away.",
+        "position": 0,
+        "declared_width": 640,
+        "declared_height": None,
+        "licence": None,
+        "opt_out": None,
+        "source": "page.html",
+        "source_offset": 7,
+        "reason": None,
+        "message": None,
+    }
+
+
+def test_alt_states() -> None:
+    rows = rows_of("<img src=a alt=x><img src=b alt=''><img src=c alt><img src=d>")
+    assert [(row["text"], row["alt_state"], row["position"]) for row in rows] == [
+        ("x", "text", 0),
+        ("", "empty", 1),
+        ("", "empty", 2),
+        ("", "missing", 3),
+    ]
+
+
+def test_references_that_lead_nowhere() -> None:
+    html = "<img alt=1><img src='' alt=2><img src=' ' alt=3><img src='data:image/gif;base64,R0' alt=4>"
+    html += "<img src='javascript:x' alt=5><img src='http://[' alt=6><img src='//' alt=7><img src='ftp://h/x' alt=8>"
+    assert [(row["text"], row["reason"]) for row in rows_of(html)] == [
+        ("1", "no_image_url"),
+        ("2", "no_image_url"),
+        ("3", "no_image_url"),
+        ("4", "unsupported_scheme"),
+        ("5", "unsupported_scheme"),
+        ("6", "invalid_url"),
+        ("7", "invalid_url"),
+        ("8", "unsupported_scheme"),
+    ]
+
+
+def test_every_distinct_reference_of_an_element() -> None:
+    html = """<picture><source type="image/webp" srcset="p-400.webp 400w, p-1600.webp 1600w">
+      <source type="image/svg+xml" srcset="p.svg"><img src="p.jpg" srcset="p.jpg 1x, p-2x.jpg 2x"
+      data-src="p.jpg" data-srcset="lazy-1.jpg 1x, lazy-3.jpg 3x" alt="p"></picture>"""
+    assert [row["src"] for row in rows_of(html)] == ["p.jpg", "p-2x.jpg", "p-1600.webp", "lazy-3.jpg"]
+    assert [row["src"] for row in rows_of(html, references=("src",))] == ["p.jpg"]
+    assert {row["position"] for row in rows_of(html)} == {0}
+
+
+def test_lazy_images() -> None:
+    html = """<img src="data:image/gif;base64,R0lG" data-src="/real.jpg" alt="x">
+      <noscript><img src="/real.jpg" alt="x"></noscript>
+      <img data-lazy-src="b.jpg" data-lazy="true" data-original="{}" alt="y">"""
+    assert ends(html) == [
+        ("data:image/gif;base64,R0lG", "unsupported_scheme"),
+        ("http://host.test/real.jpg", None),
+        ("http://host.test/real.jpg", None),
+        ("http://host.test/folder/b.jpg", None),
+    ]
+
+
+def test_aria_label_is_a_text_of_its_own() -> None:
+    rows = rows_of("<img src=a alt=one aria-label=two><img src=b aria-label=three><img src=c alt=x aria-label=x>")
+    assert [(row["text"], row["text_source"], row["alt_state"]) for row in rows] == [
+        ("one", "alt", "text"),
+        ("two", "aria_label", "text"),
+        ("", "alt", "missing"),
+        ("three", "aria_label", "missing"),
+        ("x", "alt", "text"),
+    ]
+
+
+def test_open_graph() -> None:
+    html = """<meta property="og:title" content="Title"><meta property="og:image" content="/one.jpg">
+      <meta property="og:image:alt" content="First"><meta property="og:image" content="two.jpg">"""
+    assert [(row["url"], row["text"], row["text_source"]) for row in rows_of(html)] == [
+        ("http://host.test/one.jpg", "First", "og"),
+        ("http://host.test/folder/two.jpg", "Title", "og"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("<base href='/b/'>", "http://host.test/b/i.jpg"),
+        ("<base target=_top><base href='//other.test/c/d'><base href='/e/'>", "http://other.test/c/i.jpg"),
+        ("<base href='http://['>", "http://host.test/folder/i.jpg"),
+        ("<base href='data:text/plain,x'>", "http://host.test/folder/i.jpg"),
+        ("<base href=''>", "http://host.test/folder/i.jpg"),
+    ],
+)
+def test_base(base: str, expected: str) -> None:
+    assert [row["url"] for row in rows_of(base + "<img src=i.jpg>")] == [expected]
+
+
+def test_context_is_bounded_and_leaves_scripts_out() -> None:
+    words = " ".join(f"w{number:03d}" for number in range(200))
+    html = (
+        f"<p>{words}</p><script>var secret</script><style>x</style><img src=a><template>hidden</template><p>{words}</p>"
+    )
+    (row,) = rows_of(html)
+    assert row["text_before"] == " ".join(f"w{number:03d}" for number in range(160, 200))
+    assert row["text_after"] == " ".join(f"w{number:03d}" for number in range(40))
+
+
+def test_heading_is_the_nearest_before() -> None:
+    rows = rows_of("<img src=a><h2>One</h2><p>x<img src=b></p><h3>Two<img src=c></h3><div><img src=d></div>")
+    assert [row["heading"] for row in rows] == [None, "One", "Two", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ('<a rel="license nofollow" href="https://l.test/by">x</a>', "https://l.test/by"),
+        (
+            '<a href="https://creativecommons.org/licenses/by/4.0/">x</a>',
+            "https://creativecommons.org/licenses/by/4.0/",
+        ),
+        ('<a href="https://creativecommons.org/about">x</a>', None),
+        ('<link rel="license" href="/terms">', "/terms"),
+        ('<span></span><a property="cc:license" href="https://l.test/rdfa">x</a>', "https://l.test/rdfa"),
+        (
+            '<script type="application/ld+json">{"@graph":[{"license":{"@id":"https://l.test/ld"}}]}</script>',
+            "https://l.test/ld",
+        ),
+        ('<script type="application/ld+json">{"license": broken</script>', None),
+        ('<meta name="dcterms.license" content="https://l.test/dc">', "https://l.test/dc"),
+    ],
+)
+def test_page_licence(html: str, expected: str | None) -> None:
+    assert [row["licence"] for row in rows_of(html + "<img src=a>")] == [expected]
+
+
+def test_the_licence_of_a_figure_is_its_images() -> None:
+    html = "<link rel=license href=/page><figure><img src=a><a rel=license href=/figure>x</a></figure><img src=b>"
+    assert [row["licence"] for row in rows_of(html)] == ["/figure", "/page"]
+
+
+@pytest.mark.parametrize(
+    ("html", "headers", "directives", "dropped"),
+    [
+        ('<meta name="robots" content="index, follow">', {}, None, False),
+        ('<meta name="ROBOTS" content="NoAI, NoImageAI">', {}, "noai,noimageai", True),
+        ('<meta name="robots" content="noindex,nofollow">', {}, "noindex", True),
+        ('<meta name="robots" content="none">', {}, "none", True),
+        ('<meta name="googlebot" content="noindex">', {}, "googlebot:noindex", False),
+        ('<meta name="gptbot" content="noml">', {}, "gptbot:noml", True),
+        ('<meta name="pairmill" content="noimageindex">', {}, "pairmill:noimageindex", True),
+        ('<meta name="description" content="none of the noai noindex">', {}, None, False),
+        ('<meta name="tdm-reservation" content="1">', {}, "tdm-reservation", True),
+        ('<meta name="tdm-reservation" content="0">', {}, None, False),
+        ("", {"x-robots-tag": ("noimageai",)}, "noimageai", True),
+        ("", {"x-robots-tag": ("otherbot: noindex, nofollow",)}, "otherbot:noindex", False),
+        ("", {"x-robots-tag": ("unavailable_after: 25 Jun 2010, noml",)}, "noml", True),
+        ("", {"tdm-reservation": ("1",)}, "tdm-reservation", True),
+    ],
+)
+def test_consent(html: str, headers: dict[str, tuple[str, ...]], directives: str | None, dropped: bool) -> None:
+    (row,) = rows_of(html + "<img src=a alt=x>", headers=headers)
+    assert (row["opt_out"], row["reason"]) == (directives, "opted_out" if dropped else None)
+    (row,) = rows_of(html + "<img src=a alt=x>", headers=headers, honour_opt_out=False)
+    assert (row["opt_out"], row["reason"]) == (directives, None)
+
+
+def test_directives_may_be_chosen() -> None:
+    html = "<meta name=robots content=noindex><img src=a>"
+    assert ends(html, disallowed_directives=("noai",)) == [("http://host.test/folder/a", None)]
+    with pytest.raises(ValueError, match="unknown disallowed_directives nosuch; known: noai"):
+        ExtractOptions(disallowed_directives=("nosuch",))
+
+
+@pytest.mark.parametrize(
+    ("data", "charset", "encoding", "alt"),
+    [
+        ("<img src=a alt='é'>".encode(), None, "utf-8", "é"),
+        ("<img src=a alt='é'>".encode("cp1252"), None, "windows-1252", "é"),
+        ("<meta charset=windows-1251><img src=a alt='ж'>".encode("cp1251"), None, "windows-1251", "ж"),
+        ("<meta charset=utf-8><img src=a alt='ж'>".encode("cp1251"), "cp1251", "windows-1251", "ж"),
+        ("\ufeff<meta charset=latin1><img src=a alt='é'>".encode("utf-8"), "cp1251", "utf-8", "é"),
+        ("\ufeff<img src=a alt='é'>".encode("utf-16-le"), None, "utf-16le", "é"),
+        (b"<!--" + b"x" * 2000 + b"--><meta charset=shift_jis><img src=a alt='\x83e'>", None, "shift_jis", "テ"),
+        ("<?xml version='1.0' encoding='koi8-r'?><img src=a alt='ж'>".encode("koi8-r"), None, "koi8-r", "ж"),
+        (b"<meta charset=utf-16><img src=a alt='x'>", None, "utf-8", "x"),
+        (b"<meta charset=hz-gb-2312><img src=a alt='x'>", None, "replacement", None),
+    ],
+)
+def test_charsets(data: bytes, charset: str | None, encoding: str, alt: str | None) -> None:
+    page = read_page(data, charset=charset)
+    assert page.encoding == encoding
+    assert [image.alt for image in page.images] == ([] if alt is None else [alt])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("10", 10), (" 12px", 12), ("7.9", 7), ("50%", None), ("", None), (None, None), ("auto", None), ("9" * 12, None)],
+)
+def test_pixels(given: str | None, expected: int | None) -> None:
+    assert pixels(given) == expected
+
+
+def test_a_long_data_url_is_shown_in_short() -> None:
+    (row,) = rows_of("<img src='data:image/png;base64," + "A" * 100_000 + "'>")
+    assert (row["reason"], len(row["url"]), len(row["src"])) == ("unsupported_scheme", 2048, 2048)
+
+
+def test_numeric_references_to_surrogates_are_text() -> None:
+    (row,) = rows_of("<img src=a alt='x&#xD800;y'>")
+    assert row["text"] == "x\ufffdy"
