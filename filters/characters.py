@@ -123,7 +123,8 @@ def _sequence_hashes(codes: np.ndarray, length: int) -> np.ndarray:
 
 
 def _power(exponent: int) -> np.uint64:
-    return np.uint64(int(pow(_BASE, exponent, 1 << 64)))
+    power: np.uint64 = np.uint64(pow(_BASE, exponent, 1 << 64))
+    return power
 
 
 def _repeated_shares(hashes: np.ndarray, *, starts: np.ndarray, sequences: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LEVELS = 256
 _WINDOW = 9
+_DARK = _BRIGHT = 16
 
 FACTS: Mapping[str, str] = {
     "brightness": "mean luma (ITU-R 601), 0 (black) to 255 (white)",
@@ -65,60 +66,79 @@ class ImageFacts(Scorer):
         return tuple(Column(self.column(name), pa.float32(), meaning) for name, meaning in FACTS.items())
 
     def prepare(self, image: Image.Image, model: Any) -> dict[str, float]:
-        import numpy as np
-
         rgb = image if image.mode == "RGB" else image.convert("RGB")
         factor = -(-max(rgb.size) // self.max_side)
-        return image_facts(np.asarray(rgb.reduce(factor) if factor > 1 else rgb))
+        return image_facts(rgb.reduce(factor) if factor > 1 else rgb)
 
     def score(self, batch: Batch, model: Any) -> Scores:
         columns = {self.column(name): pa.array([facts[name] for facts in batch.images], pa.float32()) for name in FACTS}
         return Scores(pa.table(columns))
 
 
-def image_facts(rgb: np.ndarray) -> dict[str, float]:
-    """The facts of one picture, an array (height, width, 3) of uint8."""
+def image_facts(image: Image.Image) -> dict[str, float]:
+    """The facts of one picture in mode RGB."""
     import numpy as np
 
-    red, green, blue = (rgb[..., channel].astype(np.int32) for channel in range(3))
-    luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
-    shares = np.bincount(luma.ravel(), minlength=_LEVELS) / luma.size
+    grey = image.convert("L")
+    luma = np.asarray(grey, dtype=np.int16)
+    shares = np.array(grey.histogram()) / luma.size
     levels = np.arange(_LEVELS)
     mean = float(shares @ levels)
     present = shares[shares > 0]
-    highest = np.maximum(np.maximum(red, green), blue)
-    lowest = np.minimum(np.minimum(red, green), blue)
+    channels = np.asarray(image)
+    red, green, blue = (channels[..., channel].astype(np.int16) for channel in range(3))
+    histograms = np.array(image.histogram()).reshape(3, _LEVELS)
     return {
         "brightness": mean,
         "contrast": float(np.sqrt(shares @ (levels - mean) ** 2)),
         "entropy": abs(float(present @ np.log2(present))),
         "sharpness": _laplacian_variance(luma),
         "colourfulness": _colourfulness(red, green, blue),
-        "saturation": float(((highest - lowest) / np.maximum(highest, 1)).mean()),
-        "uniform_share": min(_largest_window(rgb[..., channel]) for channel in range(3)),
-        "dark_share": float(shares[:16].sum()),
-        "bright_share": float(shares[240:].sum()),
+        "saturation": _saturation(red, green, blue),
+        "uniform_share": min(_largest_window(histogram) for histogram in histograms),
+        "dark_share": float(shares[:_DARK].sum()),
+        "bright_share": float(shares[-_BRIGHT:].sum()),
     }
 
 
 def _laplacian_variance(luma: np.ndarray) -> float:
     """Over the inner pixels; 0 where there are none."""
+    import numpy as np
+
     if min(luma.shape) < 3:
         return 0.0
     around = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
-    return float((around - 4 * luma[1:-1, 1:-1]).var())
+    return _moments(around - np.int16(4) * luma[1:-1, 1:-1])[1]
 
 
 def _colourfulness(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
-    red_green = red - green
-    yellow_blue = (red + green) / 2 - blue
-    spread = (red_green.var() + yellow_blue.var()) ** 0.5
-    distance = (red_green.mean() ** 2 + yellow_blue.mean() ** 2) ** 0.5
+    red_green_mean, red_green_variance = _moments(red - green)
+    # Twice yellow against blue, in whole numbers.
+    twice_mean, twice_variance = _moments(red + green - 2 * blue)
+    spread = (red_green_variance + twice_variance / 4) ** 0.5
+    distance = (red_green_mean**2 + (twice_mean / 2) ** 2) ** 0.5
     return float(spread + 0.3 * distance)
 
 
-def _largest_window(channel: np.ndarray) -> float:
+def _saturation(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
     import numpy as np
 
-    histogram = np.bincount(channel.ravel(), minlength=_LEVELS)
-    return float(np.convolve(histogram, np.ones(_WINDOW, dtype=np.int64)).max() / channel.size)
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    shares = (highest - lowest).astype(np.float32) / np.maximum(highest, 1)
+    return float(shares.mean(dtype=np.float64))
+
+
+def _moments(numbers: np.ndarray) -> tuple[float, float]:
+    """Mean and variance of whole numbers, summed without rounding."""
+    import numpy as np
+
+    wide = numbers.astype(np.int32)
+    mean = int(wide.sum(dtype=np.int64)) / wide.size
+    return mean, max(int((wide * wide).sum(dtype=np.int64)) / wide.size - mean * mean, 0.0)
+
+
+def _largest_window(histogram: np.ndarray) -> float:
+    import numpy as np
+
+    return float(np.convolve(histogram, np.ones(_WINDOW, dtype=np.int64)).max() / histogram.sum())

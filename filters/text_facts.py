@@ -6,7 +6,7 @@ are asked for, over a whole column at once, so that rules over texts run before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,8 +21,9 @@ from filters.text_patterns import PATTERNS, matches
 from schemas.refusal import Refusal, unknown
 
 REPETITION_LENGTH = 10
-# So many texts at once: bounds memory, and keeps the code points of a slice near the processor.
+# So much at once: bounds memory, and keeps the code points of a slice near the processor.
 _ROWS = 16_384
+_BYTES = 4 << 20
 
 _COUNTS: Mapping[str, tuple[pa.DataType, str]] = {
     "text_length": (pa.int32(), "characters (Unicode code points)"),
@@ -56,9 +57,20 @@ def text_facts(texts: pa.Array | pa.ChunkedArray, names: Iterable[str] | None = 
             raise unknown("text fact", name, FACTS)
     schema = pa.schema([(name, FACTS[name][0]) for name in wanted])
     chunks = [texts] if isinstance(texts, pa.Array) else texts.chunks
-    slices = [chunk[first : first + _ROWS] for chunk in chunks for first in range(0, len(chunk), _ROWS)]
-    tables = [_measure(each, schema) for each in slices]
+    tables = [_measure(each, schema) for chunk in chunks for each in _slices(chunk)]
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _slices(texts: pa.Array) -> Iterator[pa.Array]:
+    """The texts in pieces of bounded rows and, single texts excepted, bounded bytes."""
+    sizes = pc.fill_null(pc.binary_length(texts.cast(pa.large_string())), 0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(texts):
+        limit = int(ends[first] - sizes[first]) + _BYTES
+        last = min(max(int(np.searchsorted(ends, limit, side="right")), first + 1), first + _ROWS, len(texts))
+        yield texts[first:last]
+        first = last
 
 
 def _measure(texts: pa.Array, schema: pa.Schema) -> pa.Table:

@@ -7,9 +7,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from filters.image_facts import FACTS, ImageFacts, image_facts
+from filters.image_facts import FACTS, ImageFacts
+from filters.image_facts import image_facts as facts_of_image
 from filters.scorer import Batch
 from schemas.refusal import Refusal
+
+
+def image_facts(pixels: np.ndarray) -> dict[str, float]:
+    return facts_of_image(Image.fromarray(pixels))
 
 
 def plain(red: int, green: int, blue: int) -> np.ndarray:

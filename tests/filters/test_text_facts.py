@@ -139,3 +139,11 @@ def test_scorer_reads_any_text_column_without_a_picture() -> None:
     scores = scorer.score(Batch(pa.table({"uid": ["x"], "title": ["two words"]})), scorer.load())
     assert scores.columns.schema == scorer.schema
     assert scores.columns["titles_word_count"].to_pylist() == [2]
+
+
+def test_very_long_texts_are_measured_in_pieces() -> None:
+    texts = ["ab " * 2_000_000, "short", None, "c" * 5_000_000, ""]
+    found = text_facts(pa.array(texts), ["text_length", "word_count"])
+    assert found["text_length"].to_pylist() == [6_000_000, 5, 0, 5_000_000, 0]
+    assert found["word_count"].to_pylist() == [2_000_000, 1, 0, 1, 0]
+    assert found["text_length"].num_chunks == 4
