@@ -41,7 +41,9 @@ def nice_step(span: float, parts: int) -> float:
 
 
 def choose_bins(sample: np.ndarray, marks: Sequence[float] = (), *, integers: bool = False) -> Bins:
-    """Bins for values like those of the sample (finite, not empty), with nice edges; all `marks` lie inside."""
+    """Bins for values like those of the sample (finite, not empty), with nice edges; all `marks` lie inside and
+    the first on an edge, so that no bin holds both sides of it.
+    """
     low, high = float(sample.min()), float(sample.max())
     if len(sample) >= 1000:
         low, high = (float(edge) for edge in np.quantile(sample, (_TAIL, 1 - _TAIL)))
@@ -59,8 +61,9 @@ def choose_bins(sample: np.ndarray, marks: Sequence[float] = (), *, integers: bo
     step = nice_step(high - low, _BINS)
     if integers:
         step = max(1.0, round(step))
-    first, last = math.floor(low / step + 1e-9), math.floor(high / step + 1e-9) + 1
-    return Bins(tuple(round(number * step, 12) for number in range(first, last + 1)), "linear")
+    zero = marks[0] - step * round(marks[0] / step) if marks else 0.0
+    first, last = math.floor((low - zero) / step + 1e-9), math.floor((high - zero) / step + 1e-9) + 1
+    return Bins(tuple(round(zero + number * step, 12) for number in range(first, last + 1)), "linear")
 
 
 def _skewed(sample: np.ndarray) -> bool:

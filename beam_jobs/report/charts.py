@@ -74,12 +74,13 @@ def _axis_ticks(bins: Bins, parts: int) -> list[float]:
     return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _axis(frame: _Frame, parts: int) -> Markup:
+def _axis(frame: _Frame, parts: int, *, yes_no: bool = False) -> Markup:
     shift = -0.5 if frame.bins.scale == "integers" and len(frame.bins) <= parts + 1 else 0.0
     drawn = [line(frame.left, frame.bottom, frame.right, frame.bottom, class_="axis")]
     free = -math.inf
     for tick in _axis_ticks(frame.bins, parts):
         x, label = frame.x(tick), compact(tick + shift)
+        label = {"0": "no", "1": "yes"}.get(label, label) if yes_no else label
         width = _CHARACTER * len(label)
         anchor = "start" if x < frame.left + 8 else "end" if x > frame.right - 8 else "middle"
         start = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
@@ -192,16 +193,18 @@ def histogram_chart(name: str, histogram: Histogram, marks: Sequence[Mark]) -> M
     )
 
 
-def small_histogram(name: str, histogram: Histogram, marks: Sequence[Mark] = ()) -> Markup:
+def small_histogram(
+    name: str, histogram: Histogram, marks: Sequence[Mark] = (), *, shaded: bool = True, yes_no: bool = False
+) -> Markup:
     """A histogram for small multiples: values below, no counts."""
     width, height = 200, 84
     frame = _Frame(histogram.bins, left=2, right=width - 2, top=6, bottom=height - 18)
     return drawing(
         width,
         height,
-        _shade(frame, marks),
+        _shade(frame, marks) if shaded else "",
         _bars(histogram, frame),
-        _axis(frame, 4),
+        _axis(frame, 4, yes_no=yes_no),
         _marks(frame, marks, labels=False),
         _hover(histogram, frame, marks),
         label=_description(name, histogram, marks),

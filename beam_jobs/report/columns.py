@@ -12,34 +12,33 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from beam_jobs.report.bins import CUT, KEPT, OTHER, Histogram, choose_bins
-from beam_jobs.report.shard_rows import ShardRows
-from beam_jobs.report.thresholds import Cut
+from beam_jobs.report.shard_rows import Numeric, ShardRows
+from beam_jobs.report.thresholds import Cut, Step
 from schemas import reasons as row_reasons
 
 _SAMPLE_ROWS = 20_000
 
 
 class Columns:
-    """Histograms of the named columns; `made_by` says what made each, `whole` which hold whole numbers."""
+    """Histograms of the named columns, and what the steps that read them did."""
 
-    def __init__(self, made_by: Mapping[str, str], cuts: Sequence[Cut], *, whole: frozenset[str]) -> None:
-        self.made_by = dict(made_by)
-        self._whole = whole
-        self._cuts = [cut for cut in cuts if cut.column in made_by]
+    def __init__(self, numeric: Mapping[str, Numeric], steps: Sequence[Step], cuts: Sequence[Cut]) -> None:
+        self.numeric = dict(numeric)
+        self._readers = {name: [step.reason for step in steps if name in step.reads] for name in numeric}
+        self._cuts = [cut for cut in cuts if cut.column in numeric]
         self._histograms: dict[str, Histogram] = {}
-        self._waiting: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in made_by}
+        self._waiting: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in numeric}
         self._rows = 0
         self._edges: dict[Cut, float] = {}
 
     def add(self, rows: ShardRows) -> None:
         reasons = rows.reasons
         kept = reasons == row_reasons.KEPT
-        for name in self.made_by:
+        for name in self.numeric:
             if name not in rows.table.column_names:
                 continue
             values = rows.numbers(name)
-            of_column = [cut.step.reason for cut in self.cuts_on(name)]
-            outcomes = np.where(kept, KEPT, np.where(np.isin(reasons, of_column), CUT, OTHER))
+            outcomes = np.where(kept, KEPT, np.where(np.isin(reasons, self._readers[name]), CUT, OTHER))
             self._see_edges(name, values, reasons)
             if name in self._waiting:
                 self._waiting[name].append((values, outcomes))
@@ -56,7 +55,7 @@ class Columns:
             seen = seen[np.isfinite(seen)]
             if len(seen):
                 marks = [cut.value for cut in self.cuts_on(name) if cut.value is not None and math.isfinite(cut.value)]
-                histogram = Histogram(choose_bins(seen, marks, integers=name in self._whole))
+                histogram = Histogram(choose_bins(seen, marks, integers=self.numeric[name].kind != "real"))
                 for values, outcomes in batches:
                     histogram.add(values, outcomes)
                 self._histograms[name] = histogram
@@ -88,4 +87,8 @@ class Columns:
     def others(self, leave_out: Iterable[str] = ()) -> list[str]:
         """The other columns that have values, in the order of what made them."""
         hidden = {*self.ruled(), *leave_out}
-        return [name for name in self.made_by if name in self._histograms and name not in hidden]
+        return [name for name in self.numeric if name in self._histograms and name not in hidden]
+
+    def constant(self, name: str) -> bool:
+        """Whether all rows have one value: nothing that a histogram could show."""
+        return self._histograms[name].smallest == self._histograms[name].largest

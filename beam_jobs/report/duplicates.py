@@ -18,6 +18,9 @@ from beam_jobs.report.samples import Place, Shortlist
 from beam_jobs.report.shard_rows import ShardRows
 from schemas.keys import uid_order
 
+# Least similar copies considered for each that is shown, since many of one group may come first.
+_TRIED = 8
+
 
 @dataclass(frozen=True)
 class Member:
@@ -54,7 +57,7 @@ class Duplicates:
     _sizes_of: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._doubtful = Shortlist(self.closest_calls)
+        self._doubtful = Shortlist(_TRIED * self.closest_calls)
 
     def _column(self, rows: ShardRows, name: str) -> pa.ChunkedArray | None:
         full = f"{self.label}_{name}"
@@ -89,7 +92,7 @@ class Duplicates:
             return
         similarity = rows.numbers(f"{self.label}_similarity")
         chosen = np.flatnonzero(copies & np.isfinite(similarity))
-        chosen = chosen[np.argsort(similarity[chosen], kind="stable")][: self.closest_calls]
+        chosen = chosen[np.argsort(similarity[chosen], kind="stable")][: self._doubtful.size]
         for row in chosen.tolist():
             place = Place(rows.shard, row)
             self._doubtful.offer((float(similarity[row]), uid_order(rows.uids[row])), place)
@@ -136,15 +139,17 @@ class Duplicates:
         return [self._shown(name) for name, _ in ranked if name in self._members]
 
     def doubtful_pairs(self) -> list[Group]:
-        """The least similar copies, each beside its survivor."""
-        pairs = []
+        """The least similar copy of each of some groups, beside its survivor."""
+        pairs: dict[str, Group] = {}
         for place in self._doubtful.places():
             name = self._doubtful_groups[place]
+            if name in pairs:
+                continue
             entries = self._members.get(name, [])
             members = [self._member(entry) for entry in sorted(entries) if not entry[0] or entry[3] == place]
             if len(members) == 2:
-                pairs.append(Group(self._sizes_of[name], tuple(members)))
-        return pairs
+                pairs[name] = Group(self._sizes_of[name], tuple(members))
+        return list(pairs.values())[: self.closest_calls]
 
     def _shown(self, name: str) -> Group:
         entries = sorted(self._members[name])[: self.members_shown]

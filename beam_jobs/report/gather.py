@@ -25,10 +25,10 @@ from beam_jobs.report.shard_rows import (
     find_sidecars,
     iter_rows,
     numeric_columns,
-    whole_number_columns,
 )
 from beam_jobs.report.thresholds import Cut, Step, cuts_of, steps_of
 from beam_jobs.report.tops import TopCounter
+from beam_jobs.report.truth import Measured, Truth, agreeing_columns
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.reasons import KEPT
@@ -85,6 +85,7 @@ class Findings:
     duplicates: tuple[Duplicates, ...]
     cards: Mapping[Place, Card]
     dropped_texts: Mapping[str, Sequence[DroppedText]]
+    measured: Measured | None
 
     def stage(self, name: str) -> FunnelStage | None:
         return next((stage for stage in self.funnel if stage.name == name), None)
@@ -95,20 +96,23 @@ class Findings:
         return stage.rows_on if stage else 0
 
 
-def gather(work: str, recipe_name: str, recipe: Mapping[str, Any], ledgers: Sequence[str]) -> Findings:
-    """Reads a run folder."""
+def gather(
+    work: str, recipe_name: str, recipe: Mapping[str, Any], ledgers: Sequence[str], *, truth: str | None = None
+) -> Findings:
+    """Reads a run folder; truth: the table of the embedded world's, where the run was made on it."""
     folder = RunFolder(work)
     totals = read_totals(folder, ledgers)
     funnel = make_funnel(totals)
     sidecars = find_sidecars(work, recipe_name, ledgers)
     steps, cuts = steps_of(recipe), cuts_of(recipe)
-    numeric = numeric_columns(sidecars)
-    columns = Columns(numeric, cuts, whole=whole_number_columns(sidecars))
+    columns = Columns(numeric_columns(sidecars), steps, cuts)
     images, failures = Images(), Failures()
     samples = Samples(kept=KEPT_SAMPLES, dropped=DROPPED_SAMPLES)
     at_cuts = AtCuts(cuts, each=CUT_SAMPLES)
     duplicates = [Duplicates(label, LARGEST_GROUPS, DOUBTFUL_PAIRS, MEMBERS_SHOWN) for label in sidecars.groups]
+    against = Truth(truth, agreeing_columns(recipe)) if truth else None
     collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates]
+    collectors += [against] if against else []
     for rows in iter_rows(sidecars):
         for collector in collectors:
             collector.add(rows)
@@ -126,6 +130,8 @@ def gather(work: str, recipe_name: str, recipe: Mapping[str, Any], ledgers: Sequ
         for reason, rows in ((loss.reason, loss.rows) for loss in stage.losses)
     }
     parts = Ledger(folder.ledger("preselect")).markers()
+    if against:
+        against.add_dropped(folder, parts)
     return Findings(
         recipe_name=recipe_name,
         recipe=recipe,
@@ -143,6 +149,7 @@ def gather(work: str, recipe_name: str, recipe: Mapping[str, Any], ledgers: Sequ
         duplicates=tuple(found for found in duplicates if found.rows),
         cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates), told[:CARD_COLUMNS]),
         dropped_texts=dropped_before_download(folder, parts, before, each=TEXTS_A_REASON, parts_read=PARTS_READ),
+        measured=against.measure(cuts) if against else None,
     )
 
 

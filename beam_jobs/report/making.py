@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
@@ -16,9 +16,16 @@ from markupsafe import Markup, escape
 
 from beam_jobs.report.display import ABSENT, duration, measure, number
 from beam_jobs.report.funnel import StageTotals, stage_of
+from beam_jobs.report.shard_rows import Sidecars
+from beam_jobs.storage.parquet import read_schema
+from schemas.download import DownloadSection
+from schemas.grouping import GROUPERS
+from schemas.recipe import Limits, Write
 
 _LINE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*)(:)(.*)$")
 _COLUMN_WIDTH = 100
+_PROVENANCE = b"pairmill"  # of a score sidecar's schema metadata
+_SECTIONS: Mapping[str, type[Any]] = {"download": DownloadSection, "write": Write, "limits": Limits}
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def ledger_rows(totals: Mapping[str, StageTotals]) -> list[LedgerRow]:
                 rows=number(total.rows_in),
                 kept=number(total.kept),
                 seconds=duration(total.seconds) if timed else ABSENT,
-                speed=f"{measure(total.rows_in / total.seconds)}/s" if timed else ABSENT,
+                speed=f"{measure(total.rows_in / total.seconds, 3)}/s" if timed else ABSENT,
                 fingerprint=total.fingerprint,
                 notes=_notes(total),
             )
@@ -96,6 +103,50 @@ def _notes(total: StageTotals) -> str:
         if counts
     ]
     return "; ".join(told)
+
+
+def scorers(sidecars: Sidecars, totals: Mapping[str, StageTotals]) -> dict[str, Markup]:
+    """What made each sidecar of scores, as it says itself; else what its ledger says."""
+    found = configurations(totals, "score")
+    for label in sidecars.scores:
+        metadata = read_schema(sidecars.folder.scores(label, sidecars.shards[0])).metadata or {}
+        if _PROVENANCE in metadata:
+            found[label] = coloured_yaml(as_yaml(json.loads(metadata[_PROVENANCE])))
+    return found
+
+
+def brief(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without its empty values and without the options that have their defaults."""
+    shown = {key: _without_empty(value) for key, value in recipe.items()}
+    for section, kind in _SECTIONS.items():
+        if isinstance(shown.get(section), dict):
+            shown[section] = _without_defaults(shown[section], kind)
+    for entry in shown.get("group") or ():
+        for name, options in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(options, dict) and name in GROUPERS:
+                entry[name] = _without_defaults(options, GROUPERS[name])
+    shown["score"] = [_bare(entry) for entry in shown.get("score") or ()]
+    shown["group"] = [_bare(entry) for entry in shown.get("group") or ()]
+    return {key: value for key, value in shown.items() if value not in (None, "", [], {})}
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_empty(each) for key, each in value.items() if each not in (None, "", [], ())}
+    return [_without_empty(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _without_defaults(options: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
+    defaults = json.loads(json.dumps(asdict(kind())))
+    return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
+
+
+def _bare(entry: Any) -> Any:
+    """`{name: {}}` as `name`."""
+    if isinstance(entry, dict) and len(entry) == 1:
+        [(name, options)] = entry.items()
+        return entry if options else name
+    return entry
 
 
 def configurations(totals: Mapping[str, StageTotals], stage: str) -> dict[str, Markup]:

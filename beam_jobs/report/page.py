@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from beam_jobs.report import making, sample_views, views
+from beam_jobs.report import making, sample_views, truth_views, views
 from beam_jobs.report.display import number, share, tidy, words
 from beam_jobs.report.gather import Findings
 
@@ -53,13 +53,16 @@ def _policy(script: str, style: str) -> str:
     )
 
 
-def render(findings: Findings, *, resolve: tuple[str, ...] = (), measured: object = None) -> str:
+def render(findings: Findings, *, resolve: tuple[str, ...] = ()) -> str:
     """The whole page."""
     script, style = _asset("page.js"), _asset("page.css")
     template = _environment().get_template("page.html.j2")
     return template.render(
         name=findings.recipe_name,
+        summary=str(findings.recipe.get("summary") or ""),
         cites=str(findings.recipe.get("cites") or ""),
+        approximate=tuple(findings.recipe.get("approximate") or ()),
+        offline=tuple(findings.recipe.get("offline_approximation") or ()),
         policy=_policy(script, style),
         script=Markup(script),
         style=Markup(style),
@@ -71,6 +74,7 @@ def render(findings: Findings, *, resolve: tuple[str, ...] = (), measured: objec
         ended=sum(findings.reasons.values()),
         scores=views.score_views(findings),
         small=views.small_views(findings),
+        constants=views.constants(findings),
         has_selection=findings.stage("select") is not None,
         kept=sample_views.kept_samples(findings),
         dropped=sample_views.dropped_samples(findings),
@@ -86,9 +90,9 @@ def render(findings: Findings, *, resolve: tuple[str, ...] = (), measured: objec
         host_count=len(findings.failures.hosts),
         hosts_short_by=findings.failures.hosts.short_by,
         ledgers=making.ledger_rows(findings.totals),
-        scorers=making.configurations(findings.totals, "score"),
+        scorers=making.scorers(findings.sidecars, findings.totals),
         fetching=making.configurations(findings.totals, "download"),
-        recipe=making.coloured_yaml(making.as_yaml(findings.recipe)),
+        recipe=making.coloured_yaml(making.as_yaml(making.brief(findings.recipe))),
         resolve=resolve,
-        measured=measured,
+        measured=truth_views.measured_view(findings),
     )

@@ -99,10 +99,13 @@ def _cards(findings: Findings, places: Iterable[Place]) -> list[Card]:
 
 
 def _main_column(findings: Findings) -> str:
-    """The score that stands on kept samples: the first that a rule of `select` reads."""
-    ruled = findings.columns.ruled()
-    scored = [name for name in ruled if findings.columns.made_by[name] in findings.sidecars.scores]
-    return next(iter(scored), "")
+    """The score that stands on kept samples: that whose thresholds dropped the most."""
+    dropped = {
+        name: sum(findings.reasons.get(cut.step.reason, 0) for cut in findings.columns.cuts_on(name))
+        for name in findings.columns.ruled()
+        if findings.columns.numeric[name].made_by in findings.sidecars.scores
+    }
+    return max(dropped, key=lambda name: dropped[name], default="")
 
 
 def _score_badge(card: Card, column: str, digits: int = 3) -> str:
@@ -166,7 +169,7 @@ def _duplicates_view(findings: Findings, found: Duplicates) -> DuplicatesView:
     chart = None
     if column in findings.columns.others():
         marks = [Mark(value, ">=") for value in _cosines(findings.recipe, found.label)]
-        chart = small_histogram(column, findings.columns[column], marks)
+        chart = small_histogram(column, findings.columns[column], marks, shaded=False)
     return DuplicatesView(
         label=found.label,
         told=told,

@@ -20,7 +20,7 @@ from beam_jobs.storage.parquet import read_schema, read_table
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.reasons import KEPT
 
-PLANNED_COLUMNS = ("uid", "url", "text", "page_url", "page_language")
+PLANNED_COLUMNS = ("uid", "url", "text", "page_url", "position", "page_language")
 IMAGE_COLUMNS = (
     "uid", "reason", "format", "byte_size", "frame_count", "key", "error_message",
     "width", "height", "original_width", "original_height",
@@ -95,34 +95,34 @@ def _labels(ledgers: Sequence[str], stage: str) -> list[str]:
     return [ledger.partition("/")[2] for ledger in ledgers if ledger.startswith(f"{stage}/")]
 
 
-def numeric_columns(sidecars: Sidecars) -> dict[str, str]:
-    """Numeric and boolean columns to what made them (`images`, or a scorer's or grouper's label), in order."""
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers. made_by: `images`, or a scorer's or grouper's label. kind: whole | real | yes_no."""
+
+    made_by: str
+    kind: str
+
+
+def numeric_columns(sidecars: Sidecars) -> dict[str, Numeric]:
+    """Numeric and boolean columns, scorers' first, then groupers', then those of the images."""
     if not sidecars.shards:
         return {}
-    folder, first = sidecars.folder, sidecars.shards[0]
-    found: dict[str, str] = {}
-    for maker, url in _sources(sidecars, first):
-        for field in read_schema(url):
-            if _is_number(field.type) and field.name != "uid":
-                found.setdefault(field.name, maker)
-    images = set(read_schema(folder.image_table(first)).names)
-    return {**found, **{name: "images" for name in IMAGE_NUMBERS if name in images}}
-
-
-def whole_number_columns(sidecars: Sidecars) -> frozenset[str]:
-    """Those of the numeric columns that hold whole numbers only."""
-    if not sidecars.shards:
-        return frozenset()
     first = sidecars.shards[0]
-    urls = [url for _, url in _sources(sidecars, first)] + [sidecars.folder.image_table(first)]
-    fields = [field for url in urls for field in read_schema(url)]
-    return frozenset(
-        field.name for field in fields if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
-    )
+    found: dict[str, Numeric] = {}
+    for maker, url in [*_sources(sidecars, first), ("images", sidecars.folder.image_table(first))]:
+        for field in read_schema(url):
+            kind = _kind(field.type)
+            if kind and (maker != "images" or field.name in IMAGE_NUMBERS):
+                found.setdefault(field.name, Numeric(maker, kind))
+    return found
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "yes_no"
+    if pa.types.is_integer(kind):
+        return "whole"
+    return "real" if pa.types.is_floating(kind) else ""
 
 
 def _sources(sidecars: Sidecars, shard: int) -> list[tuple[str, str]]:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 SECTIONS = ("preselect", "select")
-VERBS = ("keep", "drop", "unique", "top_fraction", "top_k")
-_DEFAULT_REASONS = {"unique": "duplicate", "top_fraction": "below_top_fraction", "top_k": "below_top_k"}
+VERBS = ("keep", "drop", "unique", "top_fraction", "top_k", "sample")
+_DEFAULT_REASONS = {
+    "unique": "duplicate",
+    "top_fraction": "below_top_fraction",
+    "top_k": "below_top_k",
+    "sample": "not_sampled",
+}
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -30,12 +35,13 @@ _OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">"}
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a recipe, as it is written."""
+    """A step of a recipe, as it is written. reads: the columns that decide which rows it drops."""
 
     section: str
     verb: str
     written: str
     reason: str
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def steps_of(recipe: Mapping[str, Any]) -> tuple[Step, ...]:
             verb = next((verb for verb in VERBS if verb in step), None)
             if verb is not None:
                 reason = str(step.get("reason", _DEFAULT_REASONS.get(verb, "")))
-                found.append(Step(section, verb, _written(verb, step), reason))
+                found.append(Step(section, verb, _written(verb, step), reason, _reads(verb, step)))
     return tuple(found)
 
 
@@ -82,6 +88,20 @@ def _written(verb: str, step: Mapping[str, Any]) -> str:
         if step.get(key):
             parts.append(f"{key}: [{', '.join(map(str, step[key]))}]")
     return ", ".join(parts)
+
+
+def _reads(verb: str, step: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of an expression, the keys of `unique`, the first column of a top fraction or count."""
+    from filters.expressions import Malformed, compile_expression
+
+    if verb in ("keep", "drop"):
+        try:
+            return compile_expression(str(step[verb])).columns
+        except Malformed:
+            return ()
+    if verb == "unique":
+        return tuple(map(str, step[verb]))
+    return tuple(str(column).removeprefix("-") for column in (step.get("by") or ())[:1])
 
 
 def _cuts(step: Step, value: Mapping[str, Any]) -> Iterator[Cut]:

@@ -99,7 +99,8 @@ def headline(findings: Findings) -> list[Figure]:
     written = next((total for name, total in findings.totals.items() if stage_of(name) == "write"), None)
     if written is not None:
         size = written.numbers.get("tar_bytes", 0)
-        figures.append(Figure(number(written.shards), "training shards", file_size(size) if size else ""))
+        noun = "training shard" if written.shards == 1 else "training shards"
+        figures.append(Figure(number(written.shards), noun, file_size(size) if size else ""))
     return figures
 
 
@@ -179,8 +180,8 @@ def _loss_row(index: int, loss: Loss, stage: FunnelStage, rules: dict[str, str])
 def learned(findings: Findings) -> list[tuple[str, str, str]]:
     """(`scorer` or `grouper`, label, what it made) of each sidecar: stages that drop nothing."""
     made: dict[str, list[str]] = {}
-    for column, maker in findings.columns.made_by.items():
-        made.setdefault(maker, []).append(column)
+    for column, numeric in findings.columns.numeric.items():
+        made.setdefault(numeric.made_by, []).append(column)
     told = []
     for label in findings.sidecars.scores:
         told.append(("scorer", label, plural(len(made.get(label, [])), "column")))
@@ -212,7 +213,7 @@ def score_views(findings: Findings) -> list[ScoreView]:
         views.append(
             ScoreView(
                 name,
-                findings.columns.made_by[name],
+                findings.columns.numeric[name].made_by,
                 histogram_chart(name, histogram, marks_of(findings, cuts)),
                 tuple(rules),
                 told,
@@ -223,12 +224,32 @@ def score_views(findings: Findings) -> list[ScoreView]:
 
 def small_views(findings: Findings) -> list[SmallView]:
     """The other score columns; what groupers made is told with the duplicates."""
-    columns = findings.columns
-    grouped = [name for name, maker in columns.made_by.items() if maker in findings.sidecars.groups]
-    return [
-        SmallView(name, columns.made_by[name], small_histogram(name, columns[name]), _facts(columns[name]))
-        for name in columns.others(leave_out=[*grouped, "width", "height"])
-    ]
+    return [_small_view(findings, name) for name in _others(findings) if not findings.columns.constant(name)]
+
+
+def constants(findings: Findings) -> list[tuple[str, str]]:
+    """The other columns that have one value for all, with it."""
+    told = []
+    for name in _others(findings):
+        if findings.columns.constant(name):
+            value = findings.columns[name].smallest
+            yes_no = findings.columns.numeric[name].kind == "yes_no"
+            told.append((name, ("yes" if value else "no") if yes_no else measure(value)))
+    return told
+
+
+def _others(findings: Findings) -> list[str]:
+    """Score columns that no threshold cuts; what groupers made is told with the duplicates."""
+    numeric = findings.columns.numeric
+    grouped = [name for name in numeric if numeric[name].made_by in findings.sidecars.groups]
+    return findings.columns.others(leave_out=[*grouped, "width", "height"])
+
+
+def _small_view(findings: Findings, name: str) -> SmallView:
+    histogram, numeric = findings.columns[name], findings.columns.numeric[name]
+    yes_no = numeric.kind == "yes_no"
+    told = f"{share(histogram.mean, 1)} yes" if yes_no else _facts(histogram)
+    return SmallView(name, numeric.made_by, small_histogram(name, histogram, yes_no=yes_no), told)
 
 
 def bars(counter: TopCounter, size: int, *, rest: str = "") -> list[BarRow]:

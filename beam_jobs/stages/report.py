@@ -37,7 +37,7 @@ def write_report(task: ReportTask) -> Tally:
     from beam_jobs.report.gather import gather
     from beam_jobs.report.page import render
 
-    findings = gather(task.work, task.recipe_name, task.recipe, task.ledgers)
+    findings = gather(task.work, task.recipe_name, task.recipe, task.ledgers, truth=task.truth)
     page = render(findings, resolve=task.resolve).encode()
     digest = write_bytes(RunFolder(task.work).report(task.recipe_name), page)
     return Tally(

@@ -107,6 +107,7 @@ def _pairs(rows: int, texts: Sequence[str], numbers: np.random.Generator) -> lis
                 "url": url if row % 40 != 7 else "",
                 "text": text,
                 "page_url": f"https://blog.example.org/{row // 5}",
+                "position": row % 5,
                 "page_language": ("en", "en", "de", "fr", "")[int(numbers.integers(0, 5))] or None,
                 "reason": "no_image_url" if row % 40 == 7 else None,
                 "message": "the element has no src" if row % 40 == 7 else None,

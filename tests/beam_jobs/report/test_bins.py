@@ -29,6 +29,12 @@ def test_thresholds_lie_on_nice_edges() -> None:
     assert bins.edges[-1] == 0.49
 
 
+def test_no_bin_holds_both_sides_of_the_first_threshold() -> None:
+    bins = choose_bins(np.arange(0, 190), [5.0], integers=True)
+    assert 5.0 in bins.edges
+    assert bins.edges[1] - bins.edges[0] == 5.0
+
+
 def test_a_mark_outside_the_values_is_inside_the_bins() -> None:
     bins = choose_bins(np.linspace(0.5, 0.9, 100), [0.2])
     assert bins.edges[0] <= 0.2

@@ -39,12 +39,20 @@ def test_a_top_fraction_cuts_where_only_the_run_knows() -> None:
     assert cuts_of({"select": [{"top_k": 5, "by": ["score"], "per": ["cluster"]}]}) == ()
 
 
-def test_steps_as_they_are_written() -> None:
+def test_steps_as_they_are_written_and_what_they_read() -> None:
     recipe = {
         "preselect": [{"unique": ["url", "text"], "prefer": ["-width"]}],
-        "select": [{"top_k": 7, "by": ["-score"], "reason": "not_best"}],
+        "select": [
+            {"keep": "least(width, height) >= 64", "reason": "small"},
+            {"keep": "no ( such > language", "reason": "odd"},
+            {"top_k": 7, "by": ["-score", "width"], "reason": "not_best"},
+            {"sample": 0.1, "seed": 3},
+        ],
     }
-    assert [(step.section, step.written, step.reason) for step in steps_of(recipe)] == [
-        ("preselect", "unique: [url, text], prefer: [-width]", "duplicate"),
-        ("select", "top_k: 7, by: [-score]", "not_best"),
+    assert [(step.section, step.written, step.reason, step.reads) for step in steps_of(recipe)] == [
+        ("preselect", "unique: [url, text], prefer: [-width]", "duplicate", ("url", "text")),
+        ("select", "keep: least(width, height) >= 64", "small", ("width", "height")),
+        ("select", "keep: no ( such > language", "odd", ()),
+        ("select", "top_k: 7, by: [-score, width]", "not_best", ("score",)),
+        ("select", "sample: 0.1", "not_sampled", ()),
     ]
