@@ -26,6 +26,8 @@ from schemas.refusal import Refusal
 # Texts of about equal length go through the tower together: on a CPU small groups cost nothing.
 _TEXTS_PER_GROUP = 16
 _REASON_LENGTH = 300
+# What open_clip and torch raise of weights that are absent, damaged, of another model, or more than weights.
+_UNREADABLE = (RuntimeError, ValueError, AssertionError, OSError, KeyError, pickle.UnpicklingError)
 _LOCAL = "local-dir:"
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
@@ -174,9 +176,11 @@ def _device(name: str) -> Any:
 
 def _make(open_clip: Any, weights: ClipWeights) -> tuple[Any, Any]:
     """Model and tokenizer, or a Refusal in one line."""
+    from safetensors import SafetensorError
+
     try:
         return _make_model(open_clip, weights), open_clip.get_tokenizer(weights.model)
-    except (RuntimeError, ValueError, OSError, KeyError, pickle.UnpicklingError) as error:
+    except (*_UNREADABLE, SafetensorError) as error:
         named = weights.model + (f" with {weights.pretrained!r}" if weights.pretrained else "")
         reason = " ".join(str(error).split())[:_REASON_LENGTH]
         if weights.is_published:

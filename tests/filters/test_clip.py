@@ -187,11 +187,22 @@ def test_published_weights_are_those_of_open_clip() -> None:
     assert listed == set(open_clip.list_pretrained())
 
 
-def test_a_checkpoint_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "weights.pt").write_bytes(b"certainly no weights")
-    scorer = Clip(model="ViT-B-32", pretrained=str(tmp_path / "weights.pt"))
-    with pytest.raises(Refusal, match=r"scorer 'clip': ViT-B-32 with '.*weights.pt' could not be loaded: ") as refused:
-        scorer.load("cpu")
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_a_checkpoint_that_is_no_checkpoint_is_refused_in_one_line(
+    clip_folder: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "open_clip_config.json").write_bytes((clip_folder / "open_clip_config.json").read_bytes())
+    (tmp_path / name).write_bytes(b"certainly no weights")
+    with pytest.raises(Refusal, match=r"scorer 'clip': local-dir:.* could not be loaded: ") as refused:
+        Clip(model=str(tmp_path)).load("cpu")
+    assert "\n" not in str(refused.value)
+
+
+def test_weights_of_another_model_are_refused_in_one_line(make_clip: Callable[..., Path], clip_folder: Path) -> None:
+    folder = make_clip(width=32)
+    (folder / "open_clip_model.safetensors").write_bytes((clip_folder / "open_clip_model.safetensors").read_bytes())
+    with pytest.raises(Refusal, match=r"scorer 'clip': local-dir:.* could not be loaded: ") as refused:
+        Clip(model=str(folder)).load("cpu")
     assert "\n" not in str(refused.value)
 
 
