@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
 from schemas.refusal import Refusal
 
@@ -21,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
     """Refuses in one line, without the usage before it."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise Refusal(f"{self.prog}: {message}")
+        raise Refusal(f"{message}; see {self.prog} --help")
 
 
 def _parser() -> _Parser:
@@ -208,6 +209,7 @@ def _refuse_flags(flags: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; a user's mistake ends in one line."""
+    quiet_beam()
     try:
         arguments, beam_flags = _parser().parse_known_args(argv)
         do: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.do
