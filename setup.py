@@ -33,6 +33,7 @@ REQUIRES = [
     "open_clip_torch>=3.3",
     "safetensors",
     "scipy",
+    "threadpoolctl>=3.1",
     "torch>=2.6",
     "torchvision>=0.21",
     # the report

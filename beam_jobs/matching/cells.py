@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_jobs.matching.threads import side_by_side
 from beam_jobs.matching.vectors import SLACK, Floats, Indices
 
 MOST_VISITS = 24
@@ -76,24 +77,22 @@ def visits_of(units: Floats, cells: Cells) -> Visits:
     if cells.count == 1:
         return Visits(np.zeros(len(units), np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
     margin = 0.0 if cells.one_block else cells.margin
-    home = np.empty(len(units), np.int32)
-    rows_found: list[Indices] = []
-    cells_found: list[NDArray[np.int32]] = []
     step = max(16, _SIMILARITIES_AT_ONCE // min(cells.count, _FLAT_CELLS))
-    for start in range(0, len(units), step):
-        block = units[start : start + step]
-        rows, near, gaps = _near_cells(block, cells, margin)
+
+    def visit(start: int) -> Visits:
+        rows, near, gaps = _near_cells(units[start : start + step], cells, margin)
         first = np.r_[True, rows[1:] != rows[:-1]]
-        home[start : start + len(block)] = near[first]
         place = np.arange(len(rows)) - np.flatnonzero(first)[rows]
-        visiting = (place > 0) & (place <= MOST_VISITS) & (gaps <= margin)
-        if not cells.one_block:
-            rows_found.append(rows[visiting] + start)
-            cells_found.append(near[visiting])
+        visiting = (place > 0) & (place <= MOST_VISITS) & (gaps <= margin) & (not cells.one_block)
+        return Visits(near[first], rows[visiting] + start, near[visiting])
+
+    parts = side_by_side(visit, range(0, len(units), step))
+    none = Visits(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
+    parts.append(none)
     return Visits(
-        home,
-        np.concatenate(rows_found) if rows_found else np.empty(0, np.int64),
-        np.concatenate(cells_found) if cells_found else np.empty(0, np.int32),
+        np.concatenate([part.home for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.cells for part in parts]),
     )
 
 

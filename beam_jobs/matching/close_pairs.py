@@ -53,6 +53,10 @@ class Work:
     compared: int = 0
     widest: int = 0
 
+    def add(self, other: Work) -> None:
+        self.compared += other.compared
+        self.widest = max(self.widest, other.widest)
+
 
 @dataclass
 class _Collected:

@@ -64,7 +64,7 @@ def spanning_forest(edges: Edges) -> Edges:
     if len(edges) == 0:
         return edges
     ids, low, high, cosine = _compact(edges)
-    # An edge weighs its place among all edges, closest first, from 1: no ties, and no weight of 0, an edge that is absent.
+    # An edge weighs its place among all edges, closest first, from 1: no ties, and no weight of 0 (no edge).
     by_closeness = np.lexsort((high, low, -cosine))
     weight = np.empty(len(low))
     weight[by_closeness] = np.arange(1, len(low) + 1)

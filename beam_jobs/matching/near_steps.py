@@ -34,6 +34,7 @@ from beam_jobs.matching.narrow import (
 )
 from beam_jobs.matching.settle import ID, row_of, settle, shard_of
 from beam_jobs.matching.sidecars import group_columns
+from beam_jobs.matching.threads import side_by_side
 from beam_jobs.matching.vectors import (
     Indices,
     exact_cosines,
@@ -114,14 +115,21 @@ def edges_of_bucket(
         ids, cell = table[ID].to_numpy(), table[_CELL].to_numpy()
         resident = table[_RESIDENT].to_numpy(zero_copy_only=False)
         order = np.lexsort((ids, ~resident, cell))
-        parts = []
-        for number, run in runs(cell[order]):
-            here = order[run]
+
+        def compare(cell_run: tuple[int, slice]) -> tuple[Edges, Work]:
+            number, run = cell_run
+            here, effort = order[run], Work()
             centre = cells.centroids.mean(axis=0) if cells.one_block else cells.centroids[number]
             closeness = Closeness((options.cosine, *sorted(options.also)), cells.basis, centre)
-            found = close_edges(Chosen(vectors, here), int(resident[here].sum()), closeness, work)
-            parts.append(found.renamed(ids[here]))
-    return _pack_found(spanning_forest(Edges.join(parts)), table.drop_columns([_CELL, _RESIDENT]))
+            found = close_edges(Chosen(vectors, here), int(resident[here].sum()), closeness, effort)
+            return found.renamed(ids[here]), effort
+
+        compared = side_by_side(compare, runs(cell[order]))
+    if work is not None:
+        for _, effort in compared:
+            work.add(effort)
+    edges = spanning_forest(Edges.join([found for found, _ in compared]))
+    return _pack_found(edges, table.drop_columns([_CELL, _RESIDENT]))
 
 
 def _pack_found(edges: Edges, table: pa.Table) -> bytes | None:
