@@ -90,7 +90,7 @@ def _eight_bits(image: Image.Image) -> Pixels:
     if not np.isfinite(values).all():
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if image.mode == "F":
-        top = 1.0 if values.size and 0 <= values.min() and values.max() <= 1 else 255.0
+        top = 1.0 if values.size and values.min() >= 0 and values.max() <= 1 else 255.0
     else:
         top = 65535.0
     return np.rint(values.clip(0, top) * (255.0 / top)).astype(np.uint8)

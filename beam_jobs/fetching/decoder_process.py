@@ -12,10 +12,12 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from beam_jobs.fetching.decoder_worker import FRAME, READY
 
+WORKER = (sys.executable, "-m", "beam_jobs.fetching.decoder_worker")
 _START_SECONDS = 120.0
 _PIPE = 1 << 20
 
@@ -27,11 +29,11 @@ class Dead(Exception):
 class DecoderProcess:
     """One decoding process and its two pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "beam_jobs.fetching.decoder_worker"],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

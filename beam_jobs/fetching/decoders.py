@@ -12,11 +12,12 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from beam_jobs.fetching.decoder_process import Dead, DecoderProcess
+from beam_jobs.fetching.decoder_process import WORKER, Dead, DecoderProcess
 from beam_jobs.fetching.decoder_worker import FRAME, section_bytes
 from beam_jobs.fetching.pixels import Prepared
 from schemas.download import DownloadSection
@@ -41,8 +42,9 @@ class _Job:
 class DecoderPool:
     """Processes that start with the first image. `submit` waits while all are busy and the queue is full."""
 
-    def __init__(self, workers: int, timeout: float) -> None:
+    def __init__(self, workers: int, timeout: float, *, command: Sequence[str] = WORKER) -> None:
         self._timeout = timeout
+        self._command = command
         self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=2 * workers)
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
         self._started = threading.Lock()
@@ -68,7 +70,7 @@ class DecoderPool:
                 thread.join()
 
     def _serve(self) -> None:
-        line = _Line(self._jobs, self._timeout)
+        line = _Line(self._jobs, self._timeout, self._command)
         while line.step():
             pass
 
@@ -76,9 +78,10 @@ class DecoderPool:
 class _Line:
     """One process and the images on their way to it: at most two, so that it never waits for the next."""
 
-    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float) -> None:
+    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float, command: Sequence[str]) -> None:
         self._jobs = jobs
         self._timeout = timeout
+        self._command = command
         self._process: DecoderProcess | None = None
         self._waiting: deque[_Job] = deque()
         self._sent: deque[_Job] = deque()
@@ -89,10 +92,11 @@ class _Line:
         """Sends what may be sent, then waits for one answer; False once there is nothing left and never will be."""
         try:
             while (job := self._next()) is not None:
+                self._waiting.appendleft(job)
+                self._process = self._process or DecoderProcess(self._command)
                 if not self._sent:
                     self._begun = time.monotonic()
-                self._sent.append(job)
-                self._process = self._process or DecoderProcess()
+                self._sent.append(self._waiting.popleft())
                 self._process.send(job.options, job.data)
             if not self._sent or self._process is None:
                 self._stop()

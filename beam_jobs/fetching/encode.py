@@ -16,14 +16,18 @@ _QUALITY = {
     "webp": cv2.IMWRITE_WEBP_QUALITY,
     "png": cv2.IMWRITE_PNG_COMPRESSION,
 }
-_LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 1_000_000}
+LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "png": 1_000_000}
+
+
+def check_encodable(width: int, height: int, section: DownloadSection) -> None:
+    """Failed when the format, or the pixel cap, does not allow an image of that size."""
+    longest = LONGEST_SIDE[section.encode_format]
+    if max(width, height) > longest or width * height > section.max_pixels:
+        raise Failed("too_many_pixels", f"an image of {width} x {height} pixels cannot be stored")
 
 
 def encode(pixels: Pixels, section: DownloadSection) -> bytes:
-    """The file's bytes; Failed when the format cannot hold so large an image."""
-    longest = _LONGEST_SIDE[section.encode_format]
-    if max(pixels.shape[:2]) > longest:
-        raise Failed("too_many_pixels", f"{section.encode_format} holds at most {longest} pixels a side")
+    """The file's bytes."""
     parameters = [int(_QUALITY[section.encode_format]), section.quality]
     done, data = cv2.imencode(f".{section.encode_format}", pixels, parameters)
     if not done:

@@ -202,7 +202,7 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
     if response.content_length is not None and response.content_length <= _DRAIN:
         try:
             await asyncio.wait_for(response.content.read(_DRAIN), 0.2)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError):  # noqa: UP041 - differs in Python 3.10
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
             response.close()
 
 

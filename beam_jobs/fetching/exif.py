@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 
 _LONGEST = 1_000
 _GPS = int(ExifTags.IFD.GPSInfo)
-_SUBFOLDERS = {"EXIF": int(ExifTags.IFD.Exif), "Interoperability": int(ExifTags.IFD.Interop)}
-_POINTERS = frozenset({_GPS, *_SUBFOLDERS.values(), 0x014A})
+_EXIF = int(ExifTags.IFD.Exif)
+_POINTERS = frozenset({_GPS, _EXIF, int(ExifTags.IFD.Interop), 0x014A})
 _OPAQUE = frozenset({0x927C, 0x8773, 0x02BC, 0x83BB, 0x8649, 0xC4A5, 0x0111, 0x0117, 0x0144, 0x0145, 0x015B})
 _PRIVATE_WORDS = ("serial", "gps", "owner", "uniqueid")
 ORIENTATION = 0x0112
@@ -83,9 +83,8 @@ def pillow_exif_json(image: Image.Image, *, location: bool) -> str:
 
 def _flat(exif: Image.Exif, *, location: bool) -> dict[str, str]:
     found = _named("Image", dict(exif), ExifTags.TAGS, location=location)
-    for name, pointer in _SUBFOLDERS.items():
-        if pointer in exif or name == "Interoperability":
-            found.update(_named(name, exif.get_ifd(pointer), ExifTags.TAGS, location=location))
+    if _EXIF in exif:
+        found.update(_named("EXIF", exif.get_ifd(_EXIF), ExifTags.TAGS, location=location))
     if location and _GPS in exif:
         found.update(_named("GPS", exif.get_ifd(_GPS), ExifTags.GPSTAGS, location=True))
     return found

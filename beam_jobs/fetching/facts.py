@@ -16,19 +16,21 @@ SWAPS_SIDES = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True)
 class Facts:
-    """Width and height as stored, before orientation; exif is the column's JSON, None where not asked for."""
+    """Width and height as decoded, before turning. `orientation` is what EXIF says, `turn` what is left to do of it:
+    nothing where the decoder has turned the image itself. exif is the column's JSON, None where not asked for."""
 
     format: str
     width: int
     height: int
     orientation: int = 1
+    turn: int = 1
     frame_count: int = 1
     exif: str | None = None
 
     @property
     def displayed(self) -> tuple[int, int]:
         """Width and height as a viewer shows them."""
-        return (self.height, self.width) if self.orientation in SWAPS_SIDES else (self.width, self.height)
+        return (self.height, self.width) if self.turn in SWAPS_SIDES else (self.width, self.height)
 
 
 def check_pixels(width: int, height: int, section: DownloadSection) -> None:

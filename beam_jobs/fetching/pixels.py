@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from beam_jobs.fetching.colour import to_bgr
-from beam_jobs.fetching.encode import encode
+from beam_jobs.fetching.encode import check_encodable, encode
 from beam_jobs.fetching.facts import SWAPS_SIDES, UNDECODABLE, Facts, check_wanted
 from beam_jobs.fetching.jpeg import JpegSource, open_jpeg
 from beam_jobs.fetching.rasters import RasterSource, open_raster
@@ -63,6 +63,7 @@ def _process(
     facts = source.facts
     width, height = facts.displayed
     plan = plan_resize(width, height, section)
+    check_encodable(*((plan.width, plan.height) if plan is not None else (width, height)), section)
     recoloured = source.recoloured
     raw = source.decode(
         _as_stored(facts, (plan.width, plan.height)) if plan is not None and plan.shrinks else None
@@ -72,8 +73,9 @@ def _process(
         return data, (width, height)
     if plan is not None:
         size = _as_stored(facts, (plan.width, plan.height))
-        raw = replace(raw, pixels=scale_to(raw.pixels, *size, plan.interpolation))
-    pixels: Pixels = turn_upright(to_bgr(raw), facts.orientation)
+        reduced = raw.pixels.shape[:2] != (facts.height, facts.width)
+        raw = replace(raw, pixels=scale_to(raw.pixels, *size, plan.interpolation, reduced=reduced))
+    pixels: Pixels = turn_upright(to_bgr(raw), facts.turn)
     if plan is not None:
         pixels = frame(pixels, plan)
     return encode(pixels, section), (pixels.shape[1], pixels.shape[0])
@@ -81,7 +83,7 @@ def _process(
 
 def _as_stored(facts: Facts, size: tuple[int, int]) -> tuple[int, int]:
     """A displayed (width, height) as it lies in the file."""
-    return (size[1], size[0]) if facts.orientation in SWAPS_SIDES else size
+    return (size[1], size[0]) if facts.turn in SWAPS_SIDES else size
 
 
 def _prepared(

@@ -75,6 +75,8 @@ def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSourc
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_PILLOW_NAMES.get(kind, [kind]))
             check_pixels(image.width, image.height, section)
+            if kind == "PNG":
+                image.load()  # EXIF may come after the pixels; damage must be met here, not inside getexif
             orientation = _orientation(image)
             exif = pillow_exif_json(image, location=section.exif_location) if section.extract_exif else None
             frames = count_frames(image, data, kind)
@@ -84,7 +86,8 @@ def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSourc
         raise Failed("decode_error", UNDECODABLE) from error
     except _BROKEN as error:
         raise _broken(error) from error
-    return RasterSource(image, Facts(kind, image.width, image.height, orientation, frames, exif))
+    turn = 1 if kind == "TIFF" else orientation  # Pillow turns TIFF itself
+    return RasterSource(image, Facts(kind, image.width, image.height, orientation, turn, frames, exif))
 
 
 def count_frames(image: Image.Image, data: bytes, kind: str) -> int:
@@ -149,5 +152,10 @@ def _register(kind: str) -> None:
 
 def _broken(error: BaseException) -> Failed:
     text = str(error).lower()
-    early = "truncated" in text or "unexpected end" in text or isinstance(error, EOFError)
+    early = (
+        "truncated" in text
+        or "not enough image data" in text
+        or "unexpected end" in text
+        or isinstance(error, EOFError)
+    )
     return Failed("truncated" if early else "decode_error", UNDECODABLE)

@@ -25,6 +25,7 @@ _INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "lanczos4": cv2.INTER_LANCZOS4,
 }
+_FEW = 2.25
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,21 @@ def plan_resize(width: int, height: int, section: DownloadSection) -> Plan | Non
     )
 
 
-def scale_to(pixels: Pixels, width: int, height: int, interpolation: str) -> Pixels:
-    """An array of that size, with its channels as they were."""
+def scale_to(pixels: Pixels, width: int, height: int, interpolation: str, *, reduced: bool = False) -> Pixels:
+    """An array of that size, with its channels as they were.
+
+    reduced: the pixels come from a decoder that has reduced them already. Then areas a little under two of them
+    wide are better averaged over two cubic samples than over parts of pixels, and in a third of the time.
+    """
     if pixels.shape[:2] == (height, width):
         return pixels
+    if (
+        reduced
+        and interpolation == "area"
+        and pixels.shape[0] < _FEW * height
+        and pixels.shape[1] < _FEW * width
+    ):
+        pixels = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
     return cv2.resize(pixels, (width, height), interpolation=_INTERPOLATIONS[interpolation])  # type: ignore[return-value]
 
 

@@ -61,7 +61,15 @@ REFUSED = {
     "fec0::1": "site-local",
     "ff02::1": "multicast",
 }
-ALLOWED = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "172.32.0.1", "192.167.255.255", "2606:4700::1111", "2a00:1450::1"]
+ALLOWED = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "93.184.215.14",
+    "172.32.0.1",
+    "192.167.255.255",
+    "2606:4700::1111",
+    "2a00:1450::1",
+]
 
 HOSTS_THAT_MEAN_LOOPBACK = [
     "127.0.0.1",
@@ -176,7 +184,9 @@ def test_rules_are_parsed():
     assert parse_resolve("*=proxy.example:3128").matches("Anything.Example")
 
 
-@pytest.mark.parametrize("text", ["", "a.test", "a.test=host", "=h:1", "a=h:0", "a=h:65536", "a=h:x", "a=[zz]:1", "a=::1:80"])
+@pytest.mark.parametrize(
+    "text", ["", "a.test", "a.test=host", "=h:1", "a=h:0", "a=h:65536", "a=h:x", "a=[zz]:1", "a=::1:80"]
+)
 def test_malformed_rules_are_refused(text):
     with pytest.raises(Refusal, match="--resolve expects"):
         parse_resolve(text)

@@ -130,7 +130,18 @@ def test_cookies_are_not_kept_and_the_agent_says_who_it_is(server):
 @pytest.fixture
 def self_signed(tmp_path) -> Iterator[int]:
     """The port of a TLS server whose certificate nobody vouches for."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=a.test"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=a.test",
+    ]
     if shutil.which("openssl") is None:
         pytest.skip("no certificate can be made: openssl is absent")
     subprocess.run([*command, "-keyout", "key", "-out", "crt"], cwd=tmp_path, check=True, capture_output=True)
@@ -152,19 +163,31 @@ def test_tls_is_verified(self_signed):
 
 def test_a_plain_server_on_a_tls_url():
     with socket.create_server(("127.0.0.1", 0)) as plain:
-        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
+        threading.Thread(
+            target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        ).start()
         (row,) = fetch(["https://a.test/ok"], options(plain.getsockname()[1], robots=False))
     assert row.reason == "tls"
 
 
 def test_a_closed_port_and_an_unknown_name(server):
     dead = ResolveRule("dead.test", "127.0.0.1", 1)
-    rows = fetch(["http://dead.test/", "http://nowhere.invalid/"], options(server.port, resolve=(dead,), retries=0))
+    rows = fetch(
+        ["http://dead.test/", "http://nowhere.invalid/"], options(server.port, resolve=(dead,), retries=0)
+    )
     assert [row.reason for row in rows] == ["connect", "dns"]
 
 
 def test_urls_that_are_none(server):
-    urls = ["", "zz", "ftp://a.test/x", "file:///etc/passwd", "data:image/png;base64,xx", "http://a b/", "http://\ud800/"]
+    urls = [
+        "",
+        "zz",
+        "ftp://a.test/x",
+        "file:///etc/passwd",
+        "data:image/png;base64,xx",
+        "http://a b/",
+        "http://\ud800/",
+    ]
     assert [row.reason for row in fetch(urls, options(server.port))] == [
         "invalid_url",
         "invalid_url",

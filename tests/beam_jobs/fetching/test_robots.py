@@ -77,11 +77,15 @@ def test_patterns(pattern, path, matches):
 
 
 def test_groups_of_one_agent_are_merged_and_longer_rules_win():
-    rules = parse_robots(b"user-agent: a\ndisallow: /p\n\nuser-agent: a\nallow: /p/q\nallow: /r\ndisallow: /r\n", "A")
+    rules = parse_robots(
+        b"user-agent: a\ndisallow: /p\n\nuser-agent: a\nallow: /p/q\nallow: /r\ndisallow: /r\n", "A"
+    )
     assert [rules.allows(path) for path in ("/p/x", "/p/q/x", "/r")] == [False, True, True]
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", bytes(range(256)) * 20, b"disallow: /\n", b"user-agent: *\ndisallow:\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", bytes(range(256)) * 20, b"disallow: /\n", b"user-agent: *\ndisallow:\n"]
+)
 def test_files_that_forbid_nothing(data):
     assert parse_robots(data, "pairmill").allows("/x")
 

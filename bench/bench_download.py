@@ -1,0 +1,234 @@
+"""Images per second of `download_shard` beside img2dataset's: same server, same images, same cores, same run.
+
+In: nothing; photographs-like JPEGs of 0.3 to 3 megapixels (mean 1.2, about 250 KB) are drawn from a seed. Out: lines
+for people and one of JSON. The floor is the scaled decoding, resizing and encoding alone, one process a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+SIZES = [
+    (640, 480),
+    (800, 600),
+    (1024, 768),
+    (1200, 900),
+    (1280, 960),
+    (1440, 1080),
+    (1600, 1067),
+    (2048, 1365),
+]
+SHARES = [3, 3, 3, 3, 4, 3, 3, 2]
+HOST = "images.test"
+THEIRS = """
+import sys, img2dataset
+if __name__ == "__main__":
+    img2dataset.download(url_list=sys.argv[1], input_format="csv", url_col="url", caption_col="text",
+        output_folder=sys.argv[2], output_format="webdataset", image_size=256, resize_mode="keep_ratio",
+        processes_count=int(sys.argv[3]), thread_count=64, number_sample_per_shard=int(sys.argv[4]), timeout=30)
+"""
+
+
+def photograph(seed: int, width: int, height: int) -> bytes:
+    """A JPEG with detail at all scales, and as many bits a pixel as a photograph from a camera."""
+    random = np.random.default_rng(seed)
+    light = np.full((height, width), 128.0, np.float32)
+    for octave in range(9):
+        shape = (2 + (height << octave) // 512, 2 + (width << octave) // 512)
+        coarse = random.normal(size=shape).astype(np.float32)
+        light += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * (55 / 1.75**octave)
+    tint = random.normal(size=(6, 8, 3)).astype(np.float32) * 25
+    pixels = light[:, :, None] + cv2.resize(tint, (width, height), interpolation=cv2.INTER_CUBIC)
+    pixels += random.normal(size=(height, width, 1)).astype(np.float32) * 4
+    return cv2.imencode(".jpg", pixels.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 91])[
+        1
+    ].tobytes()
+
+
+def draw(folder: Path) -> list[Path]:
+    """The images, as files."""
+    paths = []
+    for index, (width, height) in enumerate(size for size, share in zip(SIZES, SHARES) for _ in range(share)):
+        path = folder / f"{index:03d}.jpg"
+        path.write_bytes(photograph(index, width, height))
+        paths.append(path)
+    return paths
+
+
+def serve(paths: list[Path], port: Any) -> None:
+    """Answers /N/anything with image N, from memory, many connections at once."""
+    bodies = [path.read_bytes() for path in paths]
+    answers = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(b) + b
+        for b in bodies
+    ]
+    missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    port.value = listener.getsockname()[1]
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            received = b""
+            while True:
+                while b"\r\n\r\n" not in received:
+                    part = connection.recv(65536)
+                    if not part:
+                        return
+                    received += part
+                request, _, received = received.partition(b"\r\n\r\n")
+                number = request.split(b" ", 2)[1].split(b"/")[1]
+                connection.sendall(answers[int(number)] if number.isdigit() else missing)
+                if b"connection: close" in request.lower():
+                    return
+
+    while True:
+        threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+
+def run_ours(urls: list[str], port: int, folder: Path) -> float:
+    """Seconds of one shard, its decoders warm."""
+    import pyarrow as pa
+
+    from beam_jobs.fetching.addresses import ResolveRule
+    from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
+    from beam_jobs.storage.parquet import write_table
+    from beam_jobs.storage.run_folder import RunFolder
+    from schemas.tables import PLANNED, conform
+
+    rules = [ResolveRule(HOST, "127.0.0.1", port)]
+    options = DownloadOptions.build({"resize": "keep_ratio"}, resolve=rules, per_host=64, concurrency=64)
+    for shard, some in enumerate([urls[:64], urls]):
+        names = [f"{index:032x}" for index in range(len(some))]
+        table = conform(pa.table({"uid": names, "url": some, "text": ["a photograph"] * len(some)}), PLANNED)
+        write_table(RunFolder(str(folder)).planned(shard), table)
+        started = time.perf_counter()
+        tally = download_shard(DownloadTask(str(folder), shard, options))
+        seconds = time.perf_counter() - started
+        assert tally.kept == len(some), tally
+    return seconds
+
+
+def run_theirs(urls: list[str], port: int, folder: Path, cores: int) -> float:
+    """Seconds from the first shard's start to the last one's end, as img2dataset's own statistics have them."""
+    with open(folder / "urls.csv", "w", newline="") as file:
+        rows = [(url.replace(HOST, f"127.0.0.1:{port}"), "a photograph") for url in urls]
+        csv.writer(file).writerows([("url", "text"), *rows])
+    (folder / "theirs.py").write_text(THEIRS)
+    shard_rows = -(-len(urls) // cores)
+    command = [sys.executable, "theirs.py", "urls.csv", "theirs", str(cores), str(shard_rows)]
+    environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environment)
+    stats = [json.loads(path.read_text()) for path in (folder / "theirs").glob("*_stats.json")]
+    assert sum(shard["successes"] for shard in stats) == len(urls), stats
+    return float(max(shard["end_time"] for shard in stats) - min(shard["start_time"] for shard in stats))
+
+
+def _decode_alone(paths: list[Path], turns: int, start: Any) -> None:
+    import simplejpeg
+
+    cv2.setNumThreads(1)
+    images = [path.read_bytes() for path in paths]
+    start.wait()
+    for turn in range(turns):
+        data = images[turn % len(images)]
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        scale = 256 / min(width, height)
+        size = (round(width * scale), round(height * scale))
+        pixels = simplejpeg.decode_jpeg(data, "BGR", min_width=size[0], min_height=size[1])
+        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+def run_floor(paths: list[Path], images: int, cores: int) -> float:
+    """Seconds of decoding at the smallest scale that is large enough, resizing and encoding, on all cores."""
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(cores + 1)
+    workers = [
+        context.Process(target=_decode_alone, args=(paths, images // cores, start)) for _ in range(cores)
+    ]
+    for worker in workers:
+        worker.start()
+    start.wait()
+    started = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measures each `--rounds` times in turn and prints the best of each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--only", choices=["ours", "theirs", "floor"], help="measure one of them")
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = draw(folder)
+        pixels = [width * height * share for (width, height), share in zip(SIZES, SHARES)]
+        mean_size = sum(path.stat().st_size for path in paths) / len(paths)
+        print(
+            f"{arguments.images} images, {sum(pixels) / sum(SHARES) / 1e6:.2f} MP, {mean_size / 1000:.0f} KB each"
+        )
+        port = multiprocessing.Value("i", 0)
+        server = multiprocessing.Process(target=serve, args=(paths, port), daemon=True)
+        server.start()
+        while not port.value:
+            time.sleep(0.01)
+        urls = [f"http://{HOST}/{index % len(paths)}/{index}.jpg" for index in range(arguments.images)]
+        best: dict[str, float] = {}
+        for turn in range(arguments.rounds):
+            work = folder / f"round-{turn}"
+            work.mkdir()
+            runs = {
+                "floor": lambda: run_floor(paths, arguments.images, arguments.cores),
+                "ours": lambda work=work: run_ours(urls, port.value, work),
+                "theirs": lambda work=work: run_theirs(urls, port.value, work, arguments.cores),
+            }
+            for kind, run in runs.items():
+                if arguments.only in (None, kind):
+                    rate = arguments.images / run()
+                    best[kind] = max(best.get(kind, 0.0), rate)
+                    print(f"round {turn + 1}: {kind:6} {rate:7.1f} images/s", flush=True)
+        server.terminate()
+    report(best)
+
+
+def report(best: dict[str, float]) -> None:
+    """The figures, for people and for programs."""
+    versions = {name: importlib.metadata.version(name) for name in ("pairmill", "img2dataset")}
+    figures: dict[str, object] = {
+        "images_per_second": {kind: round(rate, 1) for kind, rate in best.items()},
+        **versions,
+    }
+    if "ours" in best and "theirs" in best:
+        figures["ratio"] = round(best["ours"] / best["theirs"], 2)
+        print(f"pairmill {versions['pairmill']} / img2dataset {versions['img2dataset']}: {figures['ratio']}")
+    if "ours" in best and "floor" in best:
+        figures["share_of_floor"] = round(best["ours"] / best["floor"], 3)
+        print(f"share of the floor reached: {figures['share_of_floor']:.0%}")
+    print(json.dumps({"bench": "download", **figures}))
+
+
+if __name__ == "__main__":
+    main()
