@@ -10,28 +10,33 @@ import logging
 import threading
 from collections.abc import Callable
 
-_NOISE = (
-    "apitools not found",
-    "Really starting service",
-    "Really destroying service",
-    "Waiting for grpc channel to be ready",
-    "Discarding unparseable args",
-    "No semi_persistent_directory found",
-    "already purged. If this occurs during atexit",
-)
+_CHATTER = {
+    "": ("apitools not found", "Waiting for grpc channel to be ready"),
+    "apache_beam.utils.subprocess_server": ("Really starting service", "Really destroying service", "already purged"),
+    "apache_beam.options.pipeline_options": ("Discarding unparseable args",),
+    "apache_beam.runners.portability.local_job_service": (
+        "Discarding unparseable args",
+        "No semi_persistent_directory found",
+    ),
+    "apache_beam.runners.worker.data_plane": (),
+    "apache_beam.runners.worker.sdk_worker": (),
+    "apache_beam.runners.worker.worker_pool_main": (),
+}
 # How workers in this process see the runner's end of a finished bundle.
 _HANG_UPS = ("Multiplexer hanging up", "Channel closed!", "Socket closed", "GOAWAY received")
 
 
-class _Noise(logging.Filter):
+class _Chatter(logging.Filter):
+    """On the logger itself, so that it holds whichever handlers there are, and until the process ends."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        super().__init__()
+        self._texts = texts
+
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.WARNING and record.name.partition(".")[0] in ("PrismRunner", "SdkWorker"):
-            return False
-        text = record.getMessage()
-        if any(noise in text for noise in _NOISE):
-            return False
+        said = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
-        return not (error is not None and is_hang_up(error))
+        return not any(text in said for text in self._texts) and not (error is not None and is_hang_up(error))
 
 
 def is_hang_up(error: BaseException) -> bool:
@@ -40,11 +45,15 @@ def is_hang_up(error: BaseException) -> bool:
 
 
 def quiet_beam() -> None:
-    """Logs warnings of this process to standard error, without Beam's chatter. Doing it again changes nothing."""
+    """Logs warnings of this process to standard error, without Beam's chatter. Doing it again changes nothing.
+
+    Best done before Beam is imported: it has something to say then.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(known, _Noise) for known in handler.filters):
-            handler.addFilter(_Noise())
+    for name, texts in _CHATTER.items():
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, _Chatter) for known in logger.filters):
+            logger.addFilter(_Chatter(texts))
     if not getattr(threading.excepthook, "is_quiet", False):
         threading.excepthook = _quieted(threading.excepthook)
 
