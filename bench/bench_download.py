@@ -56,15 +56,15 @@ def photograph(seed: int, width: int, height: int) -> bytes:
     tint = random.normal(size=(6, 8, 3)).astype(np.float32) * 25
     pixels = light[:, :, None] + cv2.resize(tint, (width, height), interpolation=cv2.INTER_CUBIC)
     pixels += random.normal(size=(height, width, 1)).astype(np.float32) * 4
-    return cv2.imencode(".jpg", pixels.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 91])[
-        1
-    ].tobytes()
+    return cv2.imencode(".jpg", pixels.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 91])[1].tobytes()
 
 
 def draw(folder: Path) -> list[Path]:
     """The images, as files."""
     paths = []
-    for index, (width, height) in enumerate(size for size, share in zip(SIZES, SHARES) for _ in range(share)):
+    for index, (width, height) in enumerate(
+        size for size, share in zip(SIZES, SHARES, strict=True) for _ in range(share)
+    ):
         path = folder / f"{index:03d}.jpg"
         path.write_bytes(photograph(index, width, height))
         paths.append(path)
@@ -75,8 +75,7 @@ def serve(paths: list[Path], port: Any) -> None:
     """Answers /N/anything with image N, from memory, many connections at once."""
     bodies = [path.read_bytes() for path in paths]
     answers = [
-        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(b) + b
-        for b in bodies
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(b) + b for b in bodies
     ]
     missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -159,9 +158,7 @@ def run_floor(paths: list[Path], images: int, cores: int) -> float:
     """Seconds of decoding at the smallest scale that is large enough, resizing and encoding, on all cores."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(cores + 1)
-    workers = [
-        context.Process(target=_decode_alone, args=(paths, images // cores, start)) for _ in range(cores)
-    ]
+    workers = [context.Process(target=_decode_alone, args=(paths, images // cores, start)) for _ in range(cores)]
     for worker in workers:
         worker.start()
     start.wait()
@@ -173,9 +170,7 @@ def run_floor(paths: list[Path], images: int, cores: int) -> float:
 
 def main() -> None:
     """Measures each `--rounds` times in turn and prints the best of each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--cores", type=int, default=2)
@@ -185,11 +180,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = draw(folder)
-        pixels = [width * height * share for (width, height), share in zip(SIZES, SHARES)]
+        pixels = [width * height * share for (width, height), share in zip(SIZES, SHARES, strict=True)]
         mean_size = sum(path.stat().st_size for path in paths) / len(paths)
-        print(
-            f"{arguments.images} images, {sum(pixels) / sum(SHARES) / 1e6:.2f} MP, {mean_size / 1000:.0f} KB each"
-        )
+        print(f"{arguments.images} images, {sum(pixels) / sum(SHARES) / 1e6:.2f} MP, {mean_size / 1000:.0f} KB each")
         port = multiprocessing.Value("i", 0)
         server = multiprocessing.Process(target=serve, args=(paths, port), daemon=True)
         server.start()

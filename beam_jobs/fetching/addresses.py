@@ -53,9 +53,7 @@ _V4_NETWORKS = [(ipaddress.IPv4Network(net), why) for net, why in _V4.items()]
 _V6_NETWORKS = [(ipaddress.IPv6Network(net), why) for net, why in _V6.items()]
 _V6_GLOBAL = ipaddress.IPv6Network("2000::/3")
 _ISATAP = (0x00005EFE, 0x02005EFE)
-_RULE = re.compile(
-    r"(?P<pattern>[^=\s]+)=(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:=\s]+)):(?P<port>[0-9]+)"
-)
+_RULE = re.compile(r"(?P<pattern>[^=\s]+)=(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:=\s]+)):(?P<port>[0-9]+)")
 
 
 def why_refused(address: str) -> str | None:

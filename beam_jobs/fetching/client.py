@@ -45,17 +45,13 @@ class Fetched:
 class Client:
     """Fetches URLs of one stream. Opened and closed on the loop of `commons`."""
 
-    def __init__(
-        self, options: FetchOptions, commons: Commons, slots: asyncio.Semaphore, budget: ByteBudget
-    ) -> None:
+    def __init__(self, options: FetchOptions, commons: Commons, slots: asyncio.Semaphore, budget: ByteBudget) -> None:
         self._options = options
         self._hosts = commons.hosts
         self._slots = slots
         self._exchange = Exchange(options, commons, budget)
         self._robots = RobotsBook(options, commons, self._exchange)
-        self._limits = HostLimits(
-            options.per_host, options.host_delay, options.host_failures, options.host_probe
-        )
+        self._limits = HostLimits(options.per_host, options.host_delay, options.host_failures, options.host_probe)
 
     async def open(self) -> None:
         await self._exchange.open()
@@ -100,9 +96,7 @@ class Client:
             turn = await self._turn(target, trail)
             end = end or time.monotonic() + options.deadline
             try:
-                return await asyncio.wait_for(
-                    self._follow(target, trail, turn), max(end - time.monotonic(), 0.001)
-                )
+                return await asyncio.wait_for(self._follow(target, trail, turn), max(end - time.monotonic(), 0.001))
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - failure_of raises what no network can cause

@@ -53,13 +53,13 @@ def to_bgr(raw: Raw) -> Pixels:
     if transform is None and raw.mode == "L":
         return raw.pixels
     if transform is None and raw.mode == "RGB":
-        return cv2.cvtColor(raw.pixels, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+        return cv2.cvtColor(raw.pixels, cv2.COLOR_RGB2BGR)
     image = Image.fromarray(np.ascontiguousarray(raw.pixels), raw.mode)
     image = image.convert("RGB") if transform is None else ImageCms.applyTransform(image, transform) or image
     pixels = np.asarray(image)
     if raw.mode == "L":
-        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
 
 
 def flatten(image: Image.Image) -> Raw:

@@ -101,9 +101,7 @@ class Exchange:
                 "Accept": options.accept,
                 "Accept-Encoding": "gzip, deflate",
             },
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=options.timeout, sock_read=options.timeout
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.timeout, sock_read=options.timeout),
             max_line_size=options.max_header_bytes,
             max_field_size=options.max_header_bytes,
             max_headers=options.max_headers,
@@ -123,9 +121,7 @@ class Exchange:
             raise Failed("blocked_address", f"{ip} is not a public address: {why}")
         return socket.socket(family, kind, protocol)
 
-    async def request(
-        self, target: Target, trail: Trail, *, max_bytes: int, obey_tags: bool = True
-    ) -> bytes | str:
+    async def request(self, target: Target, trail: Trail, *, max_bytes: int, obey_tags: bool = True) -> bytes | str:
         """One request: a body, or the Location of a redirect."""
         assert self._session is not None, "open() comes first"
         url, server_name = target.href, None
@@ -143,9 +139,7 @@ class Exchange:
             headers = response.headers
             trail.status = response.status
             trail.content_type = headers.get("Content-Type")
-            trail.headers = {
-                name: "\n".join(headers.getall(name)) for name in _KEPT_HEADERS if name in headers
-            }
+            trail.headers = {name: "\n".join(headers.getall(name)) for name in _KEPT_HEADERS if name in headers}
             if response.status in _REDIRECTS and "Location" in headers:
                 await _drain(response)
                 return headers["Location"]

@@ -32,9 +32,7 @@ def tiff_orientation(block: bytes) -> int:
         for entry in range(struct.unpack_from(order + "H", block, start)[0]):
             tag, kind, count = struct.unpack_from(order + "HHI", block, start + 2 + 12 * entry)
             if tag == ORIENTATION:
-                value = struct.unpack_from(
-                    order + ("H" if kind == 3 else "I"), block, start + 10 + 12 * entry
-                )[0]
+                value = struct.unpack_from(order + ("H" if kind == 3 else "I"), block, start + 10 + 12 * entry)[0]
                 return value if count == 1 and kind in (3, 4) and 1 <= value <= 8 else 1
     except struct.error:
         return 1
@@ -90,9 +88,7 @@ def _flat(exif: Image.Exif, *, location: bool) -> dict[str, str]:
     return found
 
 
-def _named(
-    folder: str, tags: Mapping[int, Any], names: Mapping[int, str], *, location: bool
-) -> dict[str, str]:
+def _named(folder: str, tags: Mapping[int, Any], names: Mapping[int, str], *, location: bool) -> dict[str, str]:
     found = {}
     for tag, value in sorted(tags.items()):
         name = names.get(tag, f"Tag 0x{tag:04X}")

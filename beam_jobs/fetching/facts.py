@@ -38,9 +38,7 @@ def check_pixels(width: int, height: int, section: DownloadSection) -> None:
     if width <= 0 or height <= 0:
         raise Failed("decode_error", UNDECODABLE)
     if width * height > section.max_pixels:
-        raise Failed(
-            "too_many_pixels", f"image of {width} x {height} pixels is above the cap of {section.max_pixels}"
-        )
+        raise Failed("too_many_pixels", f"image of {width} x {height} pixels is above the cap of {section.max_pixels}")
 
 
 def check_wanted(width: int, height: int, section: DownloadSection) -> None:
@@ -49,8 +47,5 @@ def check_wanted(width: int, height: int, section: DownloadSection) -> None:
         raise Failed("too_small", "image too small")
     if section.max_image_area is not None and width * height > section.max_image_area:
         raise Failed("too_many_pixels", "image area too large")
-    if (
-        section.max_aspect_ratio is not None
-        and max(width, height) / min(width, height) > section.max_aspect_ratio
-    ):
+    if section.max_aspect_ratio is not None and max(width, height) / min(width, height) > section.max_aspect_ratio:
         raise Failed("aspect_ratio", "aspect ratio too large")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from beam_jobs.fetching.budget import ByteBudget
 from beam_jobs.fetching.client import Client, Fetched
@@ -85,7 +86,7 @@ def fetch_all(
     try:
         while more or waiting:
             while more and waiting < room and (waiting < options.concurrency or run.ended.empty()):
-                batch = _take(source, min(_BATCH, room - waiting))
+                batch = list(islice(source, min(_BATCH, room - waiting)))
                 more = bool(batch)
                 waiting += len(batch)
                 if batch:
@@ -101,7 +102,3 @@ def fetch_all(
                 loop.call_soon_threadsafe(taken)
     finally:
         asyncio.run_coroutine_threadsafe(run.close(), loop).result()
-
-
-def _take(source: Iterator[tuple[int, str]], amount: int) -> list[tuple[int, str]]:
-    return [pair for _, pair in zip(range(amount), source)]

@@ -98,9 +98,7 @@ class JpegSource:
 
 def _decode(data: bytes, colours: str, least: tuple[int, int]) -> Pixels:
     """Pixels of at least that size; ValueError with libjpeg's first complaint."""
-    pixels: Pixels = simplejpeg.decode_jpeg(
-        data, colours, min_width=least[0], min_height=least[1], strict=True
-    )
+    pixels: Pixels = simplejpeg.decode_jpeg(data, colours, min_width=least[0], min_height=least[1], strict=True)
     return pixels
 
 
@@ -113,9 +111,7 @@ def open_jpeg(data: bytes, section: DownloadSection) -> JpegSource:
     check_pixels(header.width, header.height, section)
     exif = exif_json(header.exif, location=section.exif_location) if section.extract_exif else None
     orientation = tiff_orientation(header.exif) if header.exif else 1
-    return JpegSource(
-        data, header, Facts("JPEG", header.width, header.height, orientation, orientation, exif=exif)
-    )
+    return JpegSource(data, header, Facts("JPEG", header.width, header.height, orientation, orientation, exif=exif))
 
 
 def _least_size(width: int, height: int, wanted: tuple[int, int] | None) -> tuple[int, int]:

@@ -81,9 +81,7 @@ class Names:
                 raise MayPass("dns", f"{host}: {error.strerror}") from error
             raise self._remember_failure(host, Failed("dns", f"{host}: {error.strerror}")) from error
         except UnicodeError as error:
-            raise self._remember_failure(
-                host, Failed("dns", f"{host[:80]}: no host name can be so")
-            ) from error
+            raise self._remember_failure(host, Failed("dns", f"{host[:80]}: no host name can be so")) from error
         except Failed as failed:
             raise self._remember_failure(host, failed) from None
         self._remember(host, answer, self._keep)

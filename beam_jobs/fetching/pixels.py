@@ -56,18 +56,14 @@ def prepare(data: bytes, section: DownloadSection) -> Prepared:
     return _prepared(data, *stored, source.facts, (width, height))
 
 
-def _process(
-    data: bytes, source: JpegSource | RasterSource, section: DownloadSection
-) -> tuple[bytes, tuple[int, int]]:
+def _process(data: bytes, source: JpegSource | RasterSource, section: DownloadSection) -> tuple[bytes, tuple[int, int]]:
     """The bytes to store, and the size of the image in them."""
     facts = source.facts
     width, height = facts.displayed
     plan = plan_resize(width, height, section)
     check_encodable(*((plan.width, plan.height) if plan is not None else (width, height)), section)
     recoloured = source.recoloured
-    raw = source.decode(
-        _as_stored(facts, (plan.width, plan.height)) if plan is not None and plan.shrinks else None
-    )
+    raw = source.decode(_as_stored(facts, (plan.width, plan.height)) if plan is not None and plan.shrinks else None)
     unchanged = plan is None and facts.orientation == 1 and not recoloured
     if section.skip_reencode and unchanged and _EXTENSION_OF.get(facts.format) == section.encode_format:
         return data, (width, height)

@@ -68,14 +68,9 @@ def scale_to(pixels: Pixels, width: int, height: int, interpolation: str, *, red
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    if (
-        reduced
-        and interpolation == "area"
-        and pixels.shape[0] < _FEW * height
-        and pixels.shape[1] < _FEW * width
-    ):
-        pixels = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-    return cv2.resize(pixels, (width, height), interpolation=_INTERPOLATIONS[interpolation])  # type: ignore[return-value]
+    if reduced and interpolation == "area" and pixels.shape[0] < _FEW * height and pixels.shape[1] < _FEW * width:
+        pixels = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(pixels, (width, height), interpolation=_INTERPOLATIONS[interpolation])
 
 
 def frame(pixels: Pixels, plan: Plan) -> Pixels:

@@ -33,9 +33,7 @@ class RobotsBook:
     async def obey(self, target: Target) -> None:
         """Raises Failed when a target must not be fetched."""
         known = self._known.get((target.origin, target.rule))
-        rules = (
-            known[1] if known is not None and known[0] > time.monotonic() else await self._ask_once(target)
-        )
+        rules = known[1] if known is not None and known[0] > time.monotonic() else await self._ask_once(target)
         if not rules.allows(target.path):
             raise Failed("blocked_by_robots", f"robots.txt of {target.origin} disallows {target.path[:200]}")
 

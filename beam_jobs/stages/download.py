@@ -25,11 +25,11 @@ from beam_jobs.fetching.decoders import shared_decoders
 from beam_jobs.fetching.fetch import Fetched, fetch_all
 from beam_jobs.fetching.pixels import Prepared
 from beam_jobs.fetching.policy import FetchOptions
-from beam_jobs.storage.files import atomic_write, write_bytes
+from beam_jobs.storage.files import atomic_write, open_read, write_bytes
 from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
-from beam_jobs.storage.tar_shard import TarShardWriter
+from beam_jobs.storage.tar_shard import TarShardWriter, iter_samples
 from schemas.download import DownloadSection
 from schemas.keys import sample_key
 from schemas.reasons import KEPT, Failed
@@ -85,11 +85,12 @@ class DownloadOptions:
 
 @dataclass(frozen=True)
 class DownloadTask:
-    """One shard to download."""
+    """One shard to download. again: of a shard downloaded before, only rows that failed so are fetched once more."""
 
     work: str
     shard: int
     options: DownloadOptions
+    again: frozenset[str] = frozenset()
 
 
 class _Spool:
@@ -117,7 +118,9 @@ def download_shard(task: DownloadTask) -> Tally:
     planned = read_table(folder.planned(task.shard), columns=["uid", "url", "text"])
     with tempfile.TemporaryFile(prefix="pairmill-images-") as file:
         spool = _Spool(file)
-        rows = _download_rows(planned, task, spool)
+        rows = [_empty_row(task, index, pair) for index, pair in enumerate(planned.to_pylist())]
+        settled = _take_over(task, rows, spool) if task.again else set()
+        _download_rows(rows, sorted(set(range(len(rows))) - settled), task.options, spool)
         _write_tar(folder.image_tar(task.shard), rows, spool, task.options.section.encode_format)
     _write_stats(folder.image_stats(task.shard), rows, started)
     table = pa.Table.from_pylist(rows, schema=IMAGES)
@@ -130,14 +133,29 @@ def download_shard(task: DownloadTask) -> Tally:
     )
 
 
-def _download_rows(planned: pa.Table, task: DownloadTask, spool: _Spool) -> list[_Row]:
-    """Every planned row as its record in the images table."""
-    options = task.options
-    rows = [_empty_row(task, index, pair) for index, pair in enumerate(planned.to_pylist())]
+def _take_over(task: DownloadTask, rows: list[_Row], spool: _Spool) -> set[int]:
+    """Fills in the rows of the earlier download that stay as they are, with their images; their places."""
+    folder = RunFolder(task.work)
+    stay = set()
+    for index, row in enumerate(read_table(folder.image_table(task.shard)).to_pylist()):
+        if row["uid"] != rows[index]["uid"]:
+            raise ValueError(f"{folder.image_table(task.shard)} does not have the rows of its plan")
+        if row["reason"] not in task.again:
+            rows[index] = row
+            stay.add(index)
+    places = {rows[index]["key"]: index for index in stay}
+    with open_read(folder.image_tar(task.shard)) as file:
+        for sample in iter_samples(file, places.__contains__):
+            spool.put(places[sample.key], sample.members[task.options.section.encode_format])
+    return stay
+
+
+def _download_rows(rows: list[_Row], places: Sequence[int], options: DownloadOptions, spool: _Spool) -> None:
+    """Fetches and prepares the rows at these places; each ends as its record in the images table."""
     decoders = shared_decoders(options.decoders, options.decoder_timeout)
     settled: queue.SimpleQueue[tuple[int, Future[Prepared]]] = queue.SimpleQueue()
     pending = 0
-    for index, fetched in fetch_all(enumerate(row["url"] for row in rows), options.fetch):
+    for index, fetched in fetch_all(((place, rows[place]["url"]) for place in places), options.fetch):
         _note_fetched(rows[index], fetched)
         if fetched.body is not None:
             done = decoders.submit(fetched.body, options.section)
@@ -148,12 +166,9 @@ def _download_rows(planned: pa.Table, task: DownloadTask, spool: _Spool) -> list
             pending -= 1
     for _ in range(pending):
         _settle(*settled.get(), rows, spool)
-    return rows
 
 
-def _announce(
-    settled: queue.SimpleQueue[tuple[int, Future[Prepared]]], index: int, done: Future[Prepared]
-) -> None:
+def _announce(settled: queue.SimpleQueue[tuple[int, Future[Prepared]]], index: int, done: Future[Prepared]) -> None:
     settled.put((index, done))
 
 
@@ -200,20 +215,14 @@ def _write_tar(url: str, rows: Sequence[_Row], spool: _Spool, extension: str) ->
 
 def _indented(row: _Row) -> str:
     """`json.dumps(row, indent=4)` of a flat row, at a tenth of its cost."""
-    return (
-        "{\n"
-        + ",\n".join(f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in row.items())
-        + "\n}"
-    )
+    return "{\n" + ",\n".join(f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in row.items()) + "\n}"
 
 
 def _write_stats(url: str, rows: Sequence[_Row], started: float) -> None:
     """img2dataset's statistics of a shard."""
     by_status = Counter(row["status"] for row in rows)
     errors = Counter(row["error_message"] for row in rows if row["status"] != SUCCESS)
-    status_dict = ({SUCCESS: by_status[SUCCESS]} if by_status[SUCCESS] else {}) | dict(
-        errors.most_common(_MOST_ERRORS)
-    )
+    status_dict = ({SUCCESS: by_status[SUCCESS]} if by_status[SUCCESS] else {}) | dict(errors.most_common(_MOST_ERRORS))
     ended = time.time()
     stats = {
         "count": len(rows),

@@ -89,9 +89,7 @@ class FaultServer:
         try:
             while True:
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                headers = {
-                    key.lower(): value for key, _, value in (line.partition(": ") for line in request[1:])
-                }
+                headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in request[1:])}
                 path = request[0].split(" ")[1]
                 headers[":path"] = path
                 host = headers["host"].split(":")[0]

@@ -88,7 +88,7 @@ def fetch(urls: list[str], chosen: FetchOptions, commons: Commons | None = None)
 def test_each_fault_ends_with_its_reason(server):
     started = time.monotonic()
     fetched = fetch([f"http://faulty.test{path}" for path in EXPECTED], options(server.port, concurrency=64))
-    ended = {path: (row.reason, row.attempts) for path, row in zip(EXPECTED, fetched)}
+    ended = {path: (row.reason, row.attempts) for path, row in zip(EXPECTED, fetched, strict=True)}
     assert ended == EXPECTED
     assert all((row.body is None) == (row.reason is not None) for row in fetched)
     assert time.monotonic() - started < 6
@@ -163,18 +163,14 @@ def test_tls_is_verified(self_signed):
 
 def test_a_plain_server_on_a_tls_url():
     with socket.create_server(("127.0.0.1", 0)) as plain:
-        threading.Thread(
-            target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        ).start()
+        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
         (row,) = fetch(["https://a.test/ok"], options(plain.getsockname()[1], robots=False))
     assert row.reason == "tls"
 
 
 def test_a_closed_port_and_an_unknown_name(server):
     dead = ResolveRule("dead.test", "127.0.0.1", 1)
-    rows = fetch(
-        ["http://dead.test/", "http://nowhere.invalid/"], options(server.port, resolve=(dead,), retries=0)
-    )
+    rows = fetch(["http://dead.test/", "http://nowhere.invalid/"], options(server.port, resolve=(dead,), retries=0))
     assert [row.reason for row in rows] == ["connect", "dns"]
 
 

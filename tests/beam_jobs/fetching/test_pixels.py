@@ -89,9 +89,7 @@ def test_every_hostile_image_ends_with_pixels_or_a_reason(shared_folder):
     assert read_by_pillow == {"pixels": 250, "not_an_image": 46, "decode_error": 1, "too_many_pixels": 1}
 
 
-@pytest.mark.parametrize(
-    ("name", "orientation"), [("Landscape_1", 1), ("Landscape_6", 6), ("Landscape_8", 8)]
-)
+@pytest.mark.parametrize(("name", "orientation"), [("Landscape_1", 1), ("Landscape_6", 6), ("Landscape_8", 8)])
 def test_orientation_of_real_photographs(shared_folder, name, orientation):
     folder = shared_folder / "hostile" / "images" / "exif-orientation"
     upright = prepare((folder / "Landscape_1.jpg").read_bytes(), DownloadSection(resize="keep_ratio"))
@@ -119,9 +117,7 @@ def test_orientation_is_applied(orientation, kind):
     options = {"quality": 100} if kind in ("JPEG", "AVIF") else {"lossless": True} if kind == "WEBP" else {}
     prepared = prepare(saved(stored, kind, exif=exif, **options), AS_IS)
     pixels = decoded(prepared).astype(int)
-    assert (
-        (prepared.width, prepared.height) == (48, 32) == (prepared.original_width, prepared.original_height)
-    )
+    assert (prepared.width, prepared.height) == (48, 32) == (prepared.original_width, prepared.original_height)
     assert np.abs(pixels[4, 4] - RED).max() < 12
     assert np.abs(pixels[4, 44] - GREEN).max() < 12
     assert np.abs(pixels[28, 4] - WHITE).max() < 12
@@ -161,9 +157,7 @@ def test_an_icc_profile_is_applied(kind):
     """In this profile red and green have changed places: what is stored as green is to be seen as red."""
     srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     swapped = bytes(srgb).replace(b"rXYZ", b"TEMP").replace(b"gXYZ", b"rXYZ").replace(b"TEMP", b"gXYZ")
-    swapped = swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(
-        b"sRGB", b"swap"
-    )
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
     image = Image.new("RGB", (16, 16), GREEN)
     seen = corner(prepare(saved(image, kind, icc_profile=swapped), AS_IS))
     assert np.abs(np.array(seen) - RED).max() < 12

@@ -77,9 +77,7 @@ def test_lossless_input_gives_the_same_pixels(mode, bigger):
 
 
 @pytest.mark.parametrize("mode", ["border", "keep_ratio", "keep_ratio_largest", "center_crop"])
-@pytest.mark.parametrize(
-    ("width", "height"), [(640, 480), (1280, 960), (960, 1280), (2048, 1365), (1024, 300)]
-)
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 960), (960, 1280), (2048, 1365), (1024, 300)])
 def test_photographs_are_as_similar_as_can_be(mode, width, height):
     data = encoded(smooth_noise(width, height), ".jpg")
     ours: Prepared = prepare(data, DownloadSection(resize=mode))

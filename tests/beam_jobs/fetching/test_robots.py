@@ -77,9 +77,7 @@ def test_patterns(pattern, path, matches):
 
 
 def test_groups_of_one_agent_are_merged_and_longer_rules_win():
-    rules = parse_robots(
-        b"user-agent: a\ndisallow: /p\n\nuser-agent: a\nallow: /p/q\nallow: /r\ndisallow: /r\n", "A"
-    )
+    rules = parse_robots(b"user-agent: a\ndisallow: /p\n\nuser-agent: a\nallow: /p/q\nallow: /r\ndisallow: /r\n", "A")
     assert [rules.allows(path) for path in ("/p/x", "/p/q/x", "/r")] == [False, True, True]
 
 

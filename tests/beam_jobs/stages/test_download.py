@@ -89,7 +89,7 @@ def port() -> Iterator[int]:
 
 
 def plan(work: Path, pairs: list[tuple[str, str]], shard: int = 0) -> None:
-    urls, texts = [list(column) for column in zip(*pairs)]
+    urls, texts = [list(column) for column in zip(*pairs, strict=True)]
     table = pa.table({"uid": [uid(text, url) for url, text in pairs], "url": urls, "text": texts})
     write_table(RunFolder(str(work)).planned(shard), conform(table, PLANNED))
 
@@ -226,7 +226,8 @@ def test_an_empty_shard(tmp_path, port):
     tally = download_shard(task(tmp_path, port))
     assert (tally.rows_in, dict(tally.reasons)) == (0, {})
     assert pq.read_table(tmp_path / "images" / "00000.parquet").num_rows == 0
-    assert tarfile.open(tmp_path / "images" / "00000.tar").getmembers() == []
+    with tarfile.open(tmp_path / "images" / "00000.tar") as tar:
+        assert tar.getmembers() == []
 
 
 @pytest.fixture(scope="module")
@@ -240,15 +241,14 @@ def beside_img2dataset(port, tmp_path_factory) -> tuple[Path, Path]:
     program = f"""
 import img2dataset
 if __name__ == "__main__":
-    img2dataset.download(url_list={str(folder / "urls.csv")!r}, input_format="csv", url_col="url", caption_col="caption",
+    img2dataset.download(url_list={str(folder / "urls.csv")!r}, input_format="csv", url_col="url",
+        caption_col="caption",
         output_folder={str(folder / "theirs")!r}, output_format="webdataset", image_size=256, resize_mode="keep_ratio",
         min_image_size=32, processes_count=1, thread_count=4, timeout=3, disallowed_header_directives=["noai"])
 """
     (folder / "run.py").write_text(program)
     offline = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
-    subprocess.run(
-        [sys.executable, "run.py"], cwd=folder, check=True, capture_output=True, timeout=240, env=offline
-    )
+    subprocess.run([sys.executable, "run.py"], cwd=folder, check=True, capture_output=True, timeout=240, env=offline)
     plan(folder, [(url.replace("127.0.0.1", "images.test"), text) for url, text in pairs])
     download_shard(task(folder, port, resize="keep_ratio", min_image_size=32))
     return folder / "theirs", folder / "images"
@@ -273,9 +273,7 @@ def test_columns_types_and_order_are_img2datasets(beside_img2dataset):
 def test_rows_are_img2datasets_but_for_where_it_says_less(beside_img2dataset):
     compared = ["caption", "key", "status", "error_message", "width", "height", "original_width", "sha256"]
     theirs, ours = (
-        sorted(
-            pq.read_table(folder / "00000.parquet").select(compared).to_pylist(), key=lambda row: row["key"]
-        )
+        sorted(pq.read_table(folder / "00000.parquet").select(compared).to_pylist(), key=lambda row: row["key"])
         for folder in beside_img2dataset
     )
     differing = {ROWS[index][0] for index in range(10) if theirs[index] != ours[index]}
@@ -329,7 +327,7 @@ def test_real_pages_every_raster_image_is_stored_with_its_true_size(shared_folde
             pass
 
     with open(web / "pairs.tsv", newline="", encoding="utf-8") as file:
-        pairs = [row for row in csv.DictReader(file, delimiter="\t")][::8]
+        pairs = list(csv.DictReader(file, delimiter="\t"))[::8]
     plan(tmp_path, [(row["image_url"], row["alt"]) for row in pairs])
     for port in serve(Host):
         tally = download_shard(task(tmp_path, port, resize="keep_ratio"))
