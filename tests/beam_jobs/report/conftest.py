@@ -1,7 +1,7 @@
 """A run folder made with the real storage functions: a few hundred drawn pictures, rules, groups, failures.
 
-`make_run(folder, ...)` writes it and returns the task that reports on it. The numbers that tests expect are those of
-its defaults: 240 pairs found.
+`run_maker(folder, ...)` writes it and returns what a test may rely on. The numbers that tests expect are those of its
+defaults: 240 pairs found, 163 images, 69 pairs kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,8 @@ RECIPE: dict[str, Any] = {
     ],
     "write": {"samples_per_shard": 50},
 }
-LEDGERS = (
-    "extract", "preselect", "planned", "download", "score/image_facts", "score/clip", "group/exact", "group/near",
-    "select/base", "write/base",
-)  # fmt: skip
+SIDECARS = ("score/image_facts", "score/clip", "group/exact", "group/near")
+LEDGERS = ("extract", "preselect", "planned", "download", *SIDECARS, "select/base", "write/base")
 _SHAPES = ("circle", "square", "triangle")
 _COLOURS = ("crimson", "teal", "gold", "navy", "orchid", "olive", "coral", "slategray")
 _FAILURES = (
@@ -59,11 +57,13 @@ _FAILURES = (
     ("svg", "a vector image"),
     ("decode_error", "Image decoding error"),
 )
+_WRITTEN_AT_ONCE = 50
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a test may rely on."""
+    """What a test may rely on. reasons: where every row ended."""
 
     task: ReportTask
     folder: RunFolder
@@ -90,242 +90,187 @@ def draw(shape: str, colour: str, *, seed: int, width: int, height: int) -> byte
     return encoded.getvalue()
 
 
-def _pairs(rows: int, texts: Sequence[str], numbers: np.random.Generator) -> list[dict[str, Any]]:
-    pairs = []
-    for row in range(rows):
-        shape, colour = _SHAPES[row % 3], _COLOURS[row % 8]
-        text = texts[row] if row < len(texts) else f"a {colour} {shape} on a soft background, number {row}"
-        if row % 12 == 5:
-            text = "img"
-        url = f"https://{'cdn' if row % 4 else 'pictures'}{row % 7}.example.org/photos/{row:05d}.jpg"
-        if row % 30 == 11:
-            url = pairs[row - 1]["url"]
-            text = pairs[row - 1]["text"]
-        pairs.append(
-            {
-                "uid": uid(text, url),
-                "url": url if row % 40 != 7 else "",
-                "text": text,
-                "page_url": f"https://blog.example.org/{row // 5}",
-                "position": row % 5,
-                "page_language": ("en", "en", "de", "fr", "")[int(numbers.integers(0, 5))] or None,
-                "reason": "no_image_url" if row % 40 == 7 else None,
-                "message": "the element has no src" if row % 40 == 7 else None,
-            }
-        )
-    return pairs
-
-
-def _preselect(pairs: Sequence[dict[str, Any]]) -> list[str | None]:
-    seen: set[tuple[str, str]] = set()
-    reasons: list[str | None] = []
-    for pair in pairs:
-        key = (pair["url"], pair["text"])
-        if pair["reason"]:
-            reasons.append(pair["reason"])
-        elif len(pair["text"]) < 5:
-            reasons.append("text_too_short")
-        elif key in seen:
-            reasons.append("same_pair")
-        else:
-            reasons.append(None)
-            seen.add(key)
-    return reasons
-
-
-class _Book:
-    """Writes markers and manifests as the flow does."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-
-    def close(self, stage: str, tallies: Sequence[Tally], section: Any) -> None:
-        markers = tuple(
-            Marker(Ticket(stage, shard, "f" * 64, "i" * 64), tally, 1.5 * (shard + 1))
-            for shard, tally in enumerate(tallies)
-        )
-        configuration = {"stage": stage.partition("/")[0], "version": 1, "section": section}
-        manifest = Manifest(stage, "f" * 64, "done", configuration, len(markers), markers)
-        Ledger(self._folder.ledger(stage)).finish(manifest)
-
-
-def make_run(
-    path: Path,
-    *,
-    rows: int = 240,
-    rows_per_shard: int = 80,
-    texts: Sequence[str] = (),
-    seed: int = 1,
-    pictures: int = 10**9,
-) -> Made:
-    """Writes a run. `texts` take the place of the first texts; only the first `pictures` of a shard are drawn."""
-    folder, numbers = RunFolder(str(path)), np.random.default_rng(seed)
-    book = _Book(folder)
-    pairs = _pairs(rows, texts, numbers)
-    write_table(folder.pairs(0), conform(pa.Table.from_pylist(pairs), PAIRS))
-    decided = _preselect(pairs)
-    shards = [None if reason else 0 for reason in decided]
-    judged = pa.table(
-        {
-            "uid": [pair["uid"] for pair in pairs],
-            "reason": pa.array(decided, pa.string()),
-            "shard": pa.array(shards, pa.int32()),
-        },
-        schema=PRESELECTED,
-    )
-    write_table(folder.preselected(0), judged)
-    alive = [pair for pair, reason in zip(pairs, decided, strict=True) if reason is None]
-    alive.sort(key=lambda pair: uid_order(pair["uid"]))
-    parts = [alive[first : first + rows_per_shard] for first in range(0, len(alive), rows_per_shard)]
-    book.close("extract", [_tally([pair["reason"] for pair in pairs])], None)
-    living = [reason for pair, reason in zip(pairs, decided, strict=True) if not pair["reason"]]
-    book.close("preselect", [_tally(living)], RECIPE["preselect"])
-    book.close("planned", [_tally([None] * len(part)) for part in parts], None)
-    ended = Counter(reason for reason in decided if reason)
-    tallies: dict[str, list[Tally]] = {stage: [] for stage in LEDGERS[3:9]}
-    for shard, part in enumerate(parts):
-        _shard(folder, shard, part, numbers, tallies, ended, rows_per_shard=rows_per_shard, pictures=pictures)
-    for stage, made in tallies.items():
-        section = {"image_size": 256} if stage == "download" else {"scorer": stage, "options": {"model": "ViT-B-32"}}
-        book.close(stage, made, section if stage.startswith(("download", "score")) else None)
-    kept = ended[KEPT]
-    sizes = [min(50, kept - first) for first in range(0, kept, 50)]
-    written = [Tally(size, {KEPT: size}, "0" * 64, numbers={"tar_bytes": size * 20_000}) for size in sizes]
-    book.close("write/base", written, RECIPE["write"])
-    task = ReportTask(str(path), "base", 0, RECIPE, LEDGERS)
-    return Made(task, folder, ended)
-
-
 def _tally(reasons: Sequence[str | None]) -> Tally:
     return Tally(len(reasons), dict(Counter(reason or KEPT for reason in reasons)), "0" * 64)
 
 
-def _shard(
-    folder: RunFolder,
-    shard: int,
-    part: Sequence[dict[str, Any]],
-    numbers: np.random.Generator,
-    tallies: dict[str, list[Tally]],
-    ended: Counter[str],
-    *,
-    rows_per_shard: int,
-    pictures: int,
-) -> None:
-    count = len(part)
-    planned = [{name: value for name, value in pair.items() if name not in ("reason", "message")} for pair in part]
-    write_table(folder.planned(shard), conform(pa.Table.from_pylist(planned), PLANNED))
-    failed = [_FAILURES[row % 5] if numbers.random() < 0.18 else None for row in range(count)]
-    sizes = [(int(numbers.lognormal(6.4, 0.5)) + 60, int(numbers.lognormal(6.2, 0.4)) + 60) for _ in range(count)]
-    with atomic_write(folder.image_tar(shard)) as file:
-        tar = TarShardWriter(file)
-        for row, pair in enumerate(part):
-            key = sample_key(shard, row, rows_per_shard=rows_per_shard)
-            if not failed[row] and row < pictures:
-                words = pair["text"].split()
-                colour = words[1] if len(words) > 1 and words[1] in _COLOURS else "teal"
-                shape = words[2] if len(words) > 2 and words[2] in _SHAPES else "square"
-                width, height = sizes[row]
-                scale = 256 / max(width, height)
-                width, height = max(16, int(width * scale)), max(16, int(height * scale))
-                alike = row // 3 if row % 9 < 3 else 1000 * shard + row
-                tar.add(f"{key}.jpg", draw(shape, colour, seed=alike, width=width, height=height))
-                tar.add(f"{key}.json", b"{}")
-        tar.close()
-    images = [
-        {
-            "uid": pair["uid"],
-            "reason": failed[row][0] if failed[row] else None,
-            "error_message": failed[row][1] if failed[row] else None,
-            "status": "failed_to_download" if failed[row] else "success",
-            "format": None if failed[row] else ("JPEG", "JPEG", "PNG", "WEBP")[row % 4],
-            "byte_size": None if failed[row] else 20_000 + 900 * row,
-            "url": pair["url"],
-            "caption": pair["text"],
-            "key": sample_key(shard, row, rows_per_shard=rows_per_shard),
-            "original_width": None if failed[row] else sizes[row][0],
-            "original_height": None if failed[row] else sizes[row][1],
-            "width": None if failed[row] else 256,
-            "height": None if failed[row] else 192,
+@dataclass
+class _Maker:
+    """Writes one run. texts: stand in the first rows' texts, addresses and messages. pictures: drawn of each shard."""
+
+    folder: RunFolder
+    rows_per_shard: int
+    texts: Sequence[str]
+    pictures: int
+    numbers: np.random.Generator
+    tallies: dict[str, list[Tally]] = field(default_factory=lambda: {stage: [] for stage in LEDGERS})
+    ended: Counter[str] = field(default_factory=Counter)
+
+    def make(self, rows: int) -> None:
+        pairs: list[Row] = []
+        for row in range(rows):
+            pairs.append(self._pair(row, pairs))
+        decided = self._preselect(pairs)
+        write_table(self.folder.pairs(0), pa.Table.from_pylist(pairs, schema=PAIRS))
+        shards = [None if reason else 0 for reason in decided]
+        judged = pa.table({"uid": [pair["uid"] for pair in pairs], "reason": decided, "shard": shards})
+        write_table(self.folder.preselected(0), conform(judged, PRESELECTED))
+        self.ended.update(reason for reason in decided if reason)
+        self.tallies["extract"].append(_tally([pair["reason"] for pair in pairs]))
+        living = [(pair, reason) for pair, reason in zip(pairs, decided, strict=True) if not pair["reason"]]
+        self.tallies["preselect"].append(_tally([reason for _, reason in living]))
+        planned = sorted((pair for pair, reason in living if not reason), key=lambda pair: uid_order(pair["uid"]))
+        for shard, first in enumerate(range(0, len(planned), self.rows_per_shard)):
+            self._shard(shard, planned[first : first + self.rows_per_shard])
+        kept = self.ended[KEPT]
+        for size in (min(_WRITTEN_AT_ONCE, kept - first) for first in range(0, kept, _WRITTEN_AT_ONCE)):
+            numbers = {"tar_bytes": size * 20_000}
+            self.tallies["write/base"].append(Tally(size, {KEPT: size}, "0" * 64, numbers=numbers))
+        for stage in LEDGERS:
+            self._close(stage)
+
+    def _close(self, stage: str) -> None:
+        tallies = enumerate(self.tallies[stage])
+        markers = [Marker(Ticket(stage, n, "f" * 64, "i" * 64), tally, 1.5 * (n + 1)) for n, tally in tallies]
+        section = {"scorer": stage, "options": {"model": "ViT-B-32"}} if stage.startswith("score") else {}
+        made = {"stage": stage.partition("/")[0], "version": 1, "section": section}
+        Ledger(self.folder.ledger(stage)).finish(Manifest(stage, "f" * 64, "done", made, len(markers), tuple(markers)))
+
+    def _pair(self, row: int, before: Sequence[Row]) -> Row:
+        hostile = self.texts[row] if row < len(self.texts) else ""
+        text = hostile or f"a {_COLOURS[row % 8]} {_SHAPES[row % 3]} on a soft background, number {row}"
+        host = f"{'cdn' if row % 4 else 'pictures'}{row % 7}{hostile[:20]}"
+        url = f"https://{host}.example.org/photos/{row:05d}{hostile[:100]}.jpg"
+        if row % 30 == 11:
+            url, text = before[row - 1]["url"], before[row - 1]["text"]
+        elif row % 12 == 5 and not hostile:
+            text = "img"
+        lost = row % 40 == 7
+        return {
+            "uid": uid(text, url),
+            "url": "" if lost else url,
+            "text": text,
+            "page_url": f"https://blog.example.org/{row // 5}{hostile}",
+            "position": row % 5,
+            "page_language": hostile or ("en", "en", "de", "fr", None)[int(self.numbers.integers(0, 5))],
+            "reason": "no_image_url" if lost else None,
+            "message": f"the element has no src{hostile}" if lost else None,
         }
-        for row, pair in enumerate(part)
-    ]
-    write_table(folder.image_table(shard), conform(pa.Table.from_pylist(images), IMAGES))
-    fine = np.array([reason is None for reason in failed])
-    uids = [pair["uid"] for pair in part]
-    mean = np.where(numbers.random(count) < 0.25, 0.18, 0.36)
-    scores = {
-        "clip_similarity": numbers.normal(mean, 0.05),
-        "entropy": np.clip(numbers.normal(6, 1.4, count), 0, 8),
-        "sharpness": numbers.lognormal(6, 1.2, count),
-        "brightness": np.clip(numbers.normal(140, 40, count), 0, 255),
-        "saturation": numbers.beta(2, 4, count),
-        "text_tokens": numbers.integers(3, 24, count),
-    }
-    masked = {
-        name: pa.array(values, pa.int32() if values.dtype.kind == "i" else pa.float32(), mask=~fine)
-        for name, values in scores.items()
-    }
-    write_table(
-        folder.scores("clip", shard),
-        pa.table({"uid": uids, "clip_similarity": masked["clip_similarity"], "text_tokens": masked["text_tokens"]}),
-    )
-    facts = {name: masked[name] for name in ("entropy", "sharpness", "brightness", "saturation")}
-    write_table(folder.scores("image_facts", shard), pa.table({"uid": uids, **facts}))
-    copies = _group(folder, shard, uids, fine, numbers)
-    sharp = np.where(fine, scores["sharpness"], np.inf)
-    reasons: list[str | None] = []
-    for row in range(count):
-        low = masked["clip_similarity"][row].as_py()
-        entropy = masked["entropy"][row].as_py()
-        if failed[row]:
-            reasons.append(failed[row][0])  # type: ignore[index]
-        elif low < 0.3:
-            reasons.append("clip_below_threshold")
-        elif not 2.5 < entropy <= 7.75:
-            reasons.append("plain_or_noisy")
-        elif copies[row]:
-            reasons.append("near_duplicate")
-        else:
-            reasons.append("blurred" if sharp[row] < np.quantile(sharp[fine], 0.1) else None)
-    selected = {"uid": uids, "keep": [reason is None for reason in reasons], "reason": pa.array(reasons, pa.string())}
-    write_table(folder.selected("base", shard), pa.table(selected, schema=SELECTED))
-    ended.update(reason or KEPT for reason in reasons)
-    alive = [None] * int(fine.sum())
-    tallies["download"].append(_tally([entry[0] if entry else None for entry in failed]))
-    for stage in LEDGERS[4:8]:
-        tallies[stage].append(_tally(alive))
-    tallies["select/base"].append(_tally([reason for reason, good in zip(reasons, fine, strict=True) if good]))
+
+    def _preselect(self, pairs: Sequence[Row]) -> list[str | None]:
+        seen: set[tuple[str, str]] = set()
+        reasons: list[str | None] = []
+        for pair in pairs:
+            key = (pair["url"], pair["text"])
+            again = "same_pair" if key in seen else None
+            reasons.append(pair["reason"] or ("text_too_short" if len(pair["text"]) < 5 else again))
+            seen.add(key)
+        return reasons
+
+    def _shard(self, shard: int, part: Sequence[Row]) -> None:
+        planned = [{name: value for name, value in pair.items() if name in PLANNED.names} for pair in part]
+        write_table(self.folder.planned(shard), pa.Table.from_pylist(planned, schema=PLANNED))
+        images = [self._image(shard, row, pair) for row, pair in enumerate(part)]
+        write_table(self.folder.image_table(shard), pa.Table.from_pylist(images, schema=IMAGES))
+        with atomic_write(self.folder.image_tar(shard)) as file:
+            tar = TarShardWriter(file)
+            for row, image in enumerate(images[: self.pictures]):
+                if not image["reason"]:
+                    tar.add(f"{image['key']}.jpg", self._drawn(shard, row, image))
+                    tar.add(f"{image['key']}.json", b"{}")
+            tar.close()
+        fine = np.array([image["reason"] is None for image in images])
+        scores = self._score(shard, [pair["uid"] for pair in part], fine)
+        copies = self._group(shard, [pair["uid"] for pair in part], fine)
+        reasons = self._select(shard, images, scores, copies)
+        self.ended.update(reason or KEPT for reason in reasons)
+        self.tallies["planned"].append(_tally([None] * len(part)))
+        self.tallies["download"].append(_tally([image["reason"] for image in images]))
+        for stage in SIDECARS:
+            self.tallies[stage].append(_tally([None] * int(fine.sum())))
+        self.tallies["select/base"].append(_tally([r for r, good in zip(reasons, fine, strict=True) if good]))
+
+    def _image(self, shard: int, row: int, pair: Row) -> Row:
+        key = sample_key(shard, row, rows_per_shard=self.rows_per_shard)
+        same = {"uid": pair["uid"], "url": pair["url"], "caption": pair["text"], "key": key}
+        width, height = (int(side) + 60 for side in self.numbers.lognormal((6.4, 6.2), (0.5, 0.4)))
+        if self.numbers.random() < 0.18:
+            reason, message = _FAILURES[row % 5]
+            said = message + (pair["text"] if self.texts else "")
+            return {**same, "reason": reason, "error_message": said, "status": "failed_to_download"}
+        sizes = {"original_width": width, "original_height": height, "width": 256, "height": 192}
+        kind = ("JPEG", "JPEG", "PNG", "WEBP")[row % 4]
+        return {**same, **sizes, "reason": None, "status": "success", "format": kind, "byte_size": 20_000 + 900 * row}
+
+    def _drawn(self, shard: int, row: int, image: Row) -> bytes:
+        colour, shape = [*image["caption"].split(), "", "", ""][1:3]
+        colour, shape = colour if colour in _COLOURS else "teal", shape if shape in _SHAPES else "square"
+        sides = (image["original_width"], image["original_height"])
+        width, height = (max(16, side * 256 // max(sides)) for side in sides)
+        return draw(shape, colour, seed=row // 3 if row % 9 < 3 else 1000 * shard + row, width=width, height=height)
+
+    def _score(self, shard: int, uids: Sequence[str], fine: np.ndarray) -> dict[str, np.ndarray]:
+        count, numbers = len(uids), self.numbers
+        scores = {
+            "clip_similarity": numbers.normal(np.where(numbers.random(count) < 0.25, 0.18, 0.36), 0.05),
+            "entropy": np.clip(numbers.normal(6, 1.4, count), 0, 8),
+            "sharpness": numbers.lognormal(6, 1.2, count),
+            "saturation": numbers.beta(2, 4, count),
+            "text_tokens": numbers.integers(3, 24, count),
+        }
+        kinds = {"text_tokens": pa.int32()}
+        shown = {name: pa.array(each, kinds.get(name, pa.float32()), mask=~fine) for name, each in scores.items()}
+        clip = ("clip_similarity", "text_tokens")
+        write_table(self.folder.scores("clip", shard), pa.table({"uid": uids, **{name: shown[name] for name in clip}}))
+        facts = {name: values for name, values in shown.items() if name not in clip}
+        write_table(self.folder.scores("image_facts", shard), pa.table({"uid": uids, **facts}))
+        return {name: np.asarray(values.to_numpy(zero_copy_only=False)) for name, values in shown.items()}
+
+    def _group(self, shard: int, uids: Sequence[str], fine: np.ndarray) -> list[str | None]:
+        """Groups of up to three rows whose pictures were drawn alike, the first surviving; their duplicate_of."""
+        names = ("near_group", "near_size", "near_similarity", "near_duplicate_of")
+        rows: list[Row] = [dict.fromkeys(names) for _ in uids]
+        for first in range(0, len(uids) - 2, 9):
+            members = [row for row in range(first, first + 3) if fine[row]]
+            for row in members if len(members) > 1 else ():
+                rows[row] |= {"near_group": uids[members[0]], "near_size": len(members)}
+                if row != members[0]:
+                    similar = float(self.numbers.uniform(0.961, 1.0))
+                    rows[row] |= {"near_similarity": similar, "near_duplicate_of": uids[members[0]]}
+        near = pa.table({name: [row[name] for row in rows] for name in names}).add_column(0, "uid", pa.array(uids))
+        write_table(self.folder.groups("near", shard), near)
+        none = pa.nulls(len(uids), pa.string())
+        exact = {"uid": uids, "exact_group": none, "exact_size": none.cast(pa.int32()), "exact_duplicate_of": none}
+        write_table(self.folder.groups("exact", shard), pa.table(exact))
+        return [row["near_duplicate_of"] for row in rows]
+
+    def _select(
+        self, shard: int, images: Sequence[Row], scores: dict[str, np.ndarray], copies: Sequence[str | None]
+    ) -> list[str | None]:
+        blurred = scores["sharpness"] < np.nanquantile(scores["sharpness"], 0.1)
+        reasons: list[str | None] = []
+        for row, image in enumerate(images):
+            rules = (
+                (scores["clip_similarity"][row] < 0.3, "clip_below_threshold"),
+                (not 2.5 < scores["entropy"][row] <= 7.75, "plain_or_noisy"),
+                (copies[row] is not None, "near_duplicate"),
+                (blurred[row], "blurred"),
+            )
+            reasons.append(image["reason"] or next((reason for fails, reason in rules if fails), None))
+        keep = [reason is None for reason in reasons]
+        selected = {"uid": [image["uid"] for image in images], "keep": keep, "reason": reasons}
+        write_table(self.folder.selected("base", shard), conform(pa.table(selected), SELECTED))
+        return reasons
 
 
-def _group(
-    folder: RunFolder, shard: int, uids: Sequence[str], fine: np.ndarray, numbers: np.random.Generator
-) -> list[str | None]:
-    """Groups of three among the rows whose pictures were drawn alike, the first one surviving."""
-    count = len(uids)
-    group: list[str | None] = [None] * count
-    size, copies = [0] * count, [None] * count
-    similarity: list[float | None] = [None] * count
-    for first in range(0, count - 2, 9):
-        members = [row for row in range(first, first + 3) if fine[row]]
-        if len(members) > 1:
-            for row in members:
-                group[row], size[row] = uids[members[0]], len(members)
-            for row in members[1:]:
-                copies[row] = uids[members[0]]  # type: ignore[call-overload]
-                similarity[row] = float(numbers.uniform(0.961, 1.0))
-    near = {
-        "uid": uids,
-        "near_group": pa.array(group, pa.string()),
-        "near_size": pa.array([value or None for value in size], pa.int32()),
-        "near_similarity": pa.array(similarity, pa.float32()),
-        "near_duplicate_of": pa.array(copies, pa.string()),
-        "cluster": pa.array(numbers.integers(0, 9, count), pa.int32()),
-    }
-    write_table(folder.groups("near", shard), pa.table(near))
-    none = pa.nulls(count, pa.string())
-    exact = {"uid": uids, "exact_group": none, "exact_size": pa.nulls(count, pa.int32()), "exact_duplicate_of": none}
-    write_table(folder.groups("exact", shard), pa.table(exact))
-    return copies
+def make_run(
+    path: Path, *, rows: int = 240, rows_per_shard: int = 80, texts: Sequence[str] = (), pictures: int = 10**9
+) -> Made:
+    """Writes a run of so many pairs."""
+    folder = RunFolder(str(path))
+    maker = _Maker(folder, rows_per_shard, texts, pictures, np.random.default_rng(1))
+    maker.make(rows)
+    return Made(ReportTask(str(path), "base", 0, RECIPE, LEDGERS), folder, maker.ended)
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,9 @@ def test_the_funnel_is_that_of_the_ledgers(findings: Findings, made_run: Any) ->
     assert stages == [
         ("extract", 240, 234, 6, True),
         ("preselect", 234, 210, 24, True),
-        ("download", 210, 175, 35, True),
-        ("select", 175, 78, 97, True),
-        ("write", 78, 78, 0, True),
+        ("download", 210, 163, 47, True),
+        ("select", 163, 69, 94, True),
+        ("write", 69, 69, 0, True),
     ]
     assert findings.reasons == made_run.reasons
     assert sum(findings.reasons.values()) == 240
@@ -36,7 +36,7 @@ def test_the_funnel_is_that_of_the_ledgers(findings: Findings, made_run: Any) ->
 def test_histograms_hold_every_image_and_what_became_of_it(findings: Findings) -> None:
     assert findings.columns.ruled() == ["clip_similarity", "entropy", "sharpness"]
     kept, cut, other = findings.columns["clip_similarity"].counts.sum(axis=1).tolist()
-    assert (kept, cut, kept + cut + other) == (78, findings.reasons["clip_below_threshold"], 175)
+    assert (kept, cut, kept + cut + other) == (69, findings.reasons["clip_below_threshold"], 163)
     assert "text_tokens" in findings.columns.others()
 
 
@@ -97,8 +97,8 @@ def test_groups_show_their_survivor_first(findings: Findings) -> None:
 def test_failures_have_an_example_and_a_host(findings: Findings) -> None:
     failures = findings.failures
     assert failures.rows == 210
-    assert sum(failures.classes.values()) == 35
-    assert failures.failed_hosts.total == 35
+    assert sum(failures.classes.values()) == 47
+    assert failures.failed_hosts.total == 47
     example = failures.example("http_404")
     assert example is not None
     assert example.message == "HTTP Error 404: Not Found"

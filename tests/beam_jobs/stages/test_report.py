@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_pipeline import TestPipeline as BeamPipeline
 from selectolax.lexbor import LexborHTMLParser
 
 from beam_jobs.accounting import DoShards, Job
@@ -39,7 +39,7 @@ def test_a_folder_without_any_ledger_has_a_page_too(tmp_path: Path) -> None:
 def test_the_stage_runs_in_a_pipeline_and_marks_its_page(tmp_path: Path) -> None:
     ticket = Ticket("report/base", 0, "f", "i")
     task = ReportTask(str(tmp_path), "base", 0, RECIPE, ())
-    with TestPipeline() as pipeline:
+    with BeamPipeline() as pipeline:
         _ = pipeline | beam.Create([Job(task, (ticket,))]) | DoShards(str(tmp_path), write_report)
     folder = RunFolder(str(tmp_path))
     marker = Ledger(folder.ledger("report/base")).read_marker(0)
