@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
-from schemas.refusal import Refusal
+from schemas.refusal import JobFailed, Refusal
 
 DONE, FAILED, REFUSED, TOO_MANY_FAILURES = 0, 1, 2, 3
 
@@ -32,7 +32,7 @@ def _parser() -> _Parser:
         epilog="example: pairmill run --recipe base --source html:pages.txt --work out",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_plan, _add_counts, _add_catalogues, _add_world, _add_demo):
+    for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_catalogues, _add_world, _add_demo):
         add(commands)
     return parser
 
@@ -44,12 +44,8 @@ def _command(
 
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file"
-    )
-    parser.add_argument(
-        "--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL"
-    )
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
     parser.add_argument(
         "--source",
         action="append",
@@ -59,12 +55,15 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url_column", default="url", help="of a table source (default: url)")
     parser.add_argument("--text_column", default="text", help="of a table source (default: text)")
-    parser.add_argument(
-        "--extra_columns", metavar="A,B", help="further columns of a table source to carry along"
-    )
+    parser.add_argument("--extra_columns", metavar="A,B", help="further columns of a table source to carry along")
     parser.add_argument(
         "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(STAGES)} (default: all)"
     )
+    _add_fetch_arguments(parser)
+    parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
+
+
+def _add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolve",
         action="append",
@@ -73,7 +72,6 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         help="send hosts that match to one address, as curl's --resolve; the only way to a private address",
     )
     parser.add_argument("--contact", metavar="URL|MAIL", help="told to servers in the user agent")
-    parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
 
 
 def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -108,11 +106,22 @@ def _add_counts(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.set_defaults(do=_counts)
 
 
+def _add_retry(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "retry",
+        "Download again only what failed for these reasons, into the same shards.",
+        "retry --work out --reasons dns,timeout,http_503",
+    )
+    parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
+    parser.add_argument("--reasons", required=True, metavar="A,B", help="failure classes, as `counts` names them")
+    _add_fetch_arguments(parser)
+    parser.set_defaults(do=_retry)
+
+
 def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
     for kind in ("recipes", "scorers"):
-        parser = _command(
-            commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind
-        )
+        parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind)
         parser.add_argument("name", nargs="?", help=f"one of the {kind}")
         parser.set_defaults(do=_catalogue, kind=kind)
 
@@ -125,36 +134,25 @@ def _add_world(commands: argparse._SubParsersAction[_Parser]) -> None:
         "world out/world --pairs 1000 --seed 0",
     )
     parser.add_argument("folder", metavar="DIR", help="where to write it")
-    parser.add_argument(
-        "--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)"
-    )
+    parser.add_argument("--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another world (default: 0)")
     parser.set_defaults(do=_world)
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
-    parser = _command(
-        commands, "demo", "Run recipe `base` on the embedded world, offline.", "demo out --pairs 1000"
-    )
+    parser = _command(commands, "demo", "Run recipe `base` on the embedded world, offline.", "demo out --pairs 1000")
     parser.add_argument("folder", metavar="DIR", help="where the world and the run folder go")
-    parser.add_argument(
-        "--pairs", type=int, default=1_000, help="image references in the world (default: 1000)"
-    )
+    parser.add_argument("--pairs", type=int, default=1_000, help="image references in the world (default: 1000)")
     parser.set_defaults(do=_demo)
 
 
 def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.execution import StageFailed, run_stages
+    from beam_jobs.execution import run_stages
     from beam_jobs.launch import prepare
     from beam_jobs.overview import closing_lines, over_limit
-    from beam_jobs.runners import PipelineFailed
 
     prepared = prepare(arguments, beam_flags)
-    try:
-        run_stages(prepared.run, prepared.stages, remade=prepared.remade, runner=prepared.runner)
-    except (StageFailed, PipelineFailed) as failure:
-        print(f"pairmill: failed: {failure}", file=sys.stderr)
-        return FAILED
+    run_stages(prepared.run, prepared.stages, remade=prepared.remade, runner=prepared.runner)
     print("\n".join(closing_lines(prepared.run)))
     excess = over_limit(prepared.run)
     if excess:
@@ -177,6 +175,21 @@ def _counts(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     _refuse_flags(beam_flags)
     found = counts(arguments.work, recipe=arguments.recipe)
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(count_lines(found)))
+    return DONE
+
+
+def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.retry import retry
+    from beam_jobs.runners import choose_runner
+
+    counts = retry(
+        arguments.work,
+        reasons=[reason for reason in arguments.reasons.split(",") if reason],
+        resolve=arguments.resolve,
+        contact=arguments.contact,
+        runner=choose_runner(list(beam_flags)),
+    )
+    print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))
     return DONE
 
 
@@ -217,6 +230,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"pairmill: refused: {' '.join(str(refusal).split())}", file=sys.stderr)
         return REFUSED
+    except JobFailed as failure:
+        print(f"pairmill: failed: {failure}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("pairmill: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return FAILED

@@ -20,11 +20,12 @@ from beam_jobs.runners import BeamRunner
 from beam_jobs.storage.files import remove_tree
 from beam_jobs.storage.ledger import Manifest, Marker
 from schemas.reasons import KEPT
+from schemas.refusal import JobFailed
 
 _REASONS_SHOWN = 4
 
 
-class StageFailed(Exception):
+class StageFailed(JobFailed):
     """A stage ended without all its shards; the message says how many are there."""
 
 
@@ -94,9 +95,7 @@ def _is_grown(run: Run, work: Work) -> bool:
     if work.grown is None:
         return True
     manifest = run.ledger(work.grown.stage).read_manifest()
-    return (
-        manifest is not None and manifest.state == "done" and manifest.fingerprint == work.grown.fingerprint
-    )
+    return manifest is not None and manifest.state == "done" and manifest.fingerprint == work.grown.fingerprint
 
 
 def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
@@ -115,13 +114,9 @@ def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:
     for product in run.lineage.of_stage(stage):
         ledger = run.ledger(product.ledger)
         if work.grown is not None and work.grown.stage == product.ledger:
-            markers = tuple(
-                marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs
-            )
+            markers = tuple(marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs)
         else:
             markers = tuple(marker for marker in done if marker.ticket.stage == product.ledger)
         ledger.finish(
-            Manifest(
-                product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers
-            )
+            Manifest(product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers)
         )

@@ -86,11 +86,7 @@ class Run:
     def finished(self, stage: str) -> dict[int, Marker]:
         """A finished stage's markers by shard; NotReady when it is not finished as this run would make it."""
         manifest = self.ledger(stage).read_manifest()
-        if (
-            manifest is None
-            or manifest.state != "done"
-            or manifest.fingerprint != self.lineage[stage].fingerprint
-        ):
+        if manifest is None or manifest.state != "done" or manifest.fingerprint != self.lineage[stage].fingerprint:
             raise NotReady(f"{stage} is not done in {self.folder.work}")
         return {marker.ticket.shard: marker for marker in manifest.markers}
 
@@ -219,9 +215,7 @@ def write(run: Run) -> Work:
 
     def task(number: int) -> WriteTask:
         scores, groups = (tuple(_labels(run, stage)) for stage in ("score", "group"))
-        return WriteTask(
-            run.folder.work, run.name, number, slices[number], scores, groups, run.recipe.write.caption
-        )
+        return WriteTask(run.folder.work, run.name, number, slices[number], scores, groups, run.recipe.write.caption)
 
     def finish(markers: Sequence[Marker]) -> None:
         finish_dataset(run.folder, run.recipe, [marker.tally for marker in markers])
@@ -253,9 +247,7 @@ FLOW: Mapping[str, Callable[[Run], Work]] = {
 }
 
 
-def _each_shard(
-    run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Tally]
-) -> Work:
+def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any], do: Callable[[Any], Tally]) -> Work:
     """Work whose shards do not need each other: each is one call of `do`."""
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
@@ -284,6 +276,4 @@ def _sidecars(run: Run) -> list[dict[int, Marker]]:
 
 def _digest(markers: Iterable[Marker]) -> str:
     """What these shards hold, as inputs of another: changes with any of their tables."""
-    return fingerprint(
-        [[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers]
-    )
+    return fingerprint([[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers])

@@ -58,9 +58,7 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     try:
         FLOW[stages[0]](run)
     except NotReady as error:
-        raise Refusal(
-            f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first"
-        ) from error
+        raise Refusal(f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first") from error
     return Prepared(run, stages, tuple(remade), runner)
 
 
@@ -94,9 +92,7 @@ def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, 
         )
     manifest = Ledger(folder.ledger("extract")).read_manifest()
     if manifest is None:
-        raise Refusal(
-            f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with"
-        )
+        raise Refusal(f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with")
     return tuple(Source(**value) for value in manifest.configuration["section"]["sources"])
 
 

@@ -138,9 +138,7 @@ def over_limit(run: Run) -> str | None:
     failed = rows - sum(marker.tally.kept for marker in markers)
     limit = run.recipe.limits.failed_rows
     if rows and failed > limit * rows:
-        return (
-            f"{failed:,} of {rows:,} rows failed to download, more than limits.failed_rows = {limit} allows"
-        )
+        return f"{failed:,} of {rows:,} rows failed to download, more than limits.failed_rows = {limit} allows"
     return None
 
 

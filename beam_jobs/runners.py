@@ -33,7 +33,7 @@ from beam_jobs.servers.java import java_program
 from beam_jobs.servers.prism import find_prism
 from beam_jobs.servers.spark import find_spark_jar
 from beam_jobs.servers.tied import tied
-from schemas.refusal import Refusal, unknown
+from schemas.refusal import JobFailed, Refusal, unknown
 
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
@@ -46,7 +46,7 @@ _LOCAL_SPARK_PROPERTIES = (
 )
 
 
-class PipelineFailed(Exception):
+class PipelineFailed(JobFailed):
     """A pipeline ended otherwise than done; the message holds Beam's words."""
 
 
@@ -106,8 +106,8 @@ class BeamRunner:
         """Runs a pipeline to its end. Raises PipelineFailed."""
         try:
             state = pipeline.run().wait_until_finish()
-        except RuntimeError as error:
-            raise PipelineFailed(str(error)) from error
+        except Exception as error:  # in this process a worker's error comes as what it is
+            raise PipelineFailed(_last_words(error)) from error
         if state != PipelineState.DONE:
             raise PipelineFailed(f"{self.name} ended the pipeline as {state}")
 
@@ -183,6 +183,13 @@ def _fill_in_spark(given: dict[str, Any], flags: Sequence[str]) -> Iterator[str]
         yield from (f"--job_server_jvm_properties=-D{setting}" for setting in _LOCAL_SPARK_PROPERTIES)
     if not given["spark_job_server_jar"] and not given["spark_submit_uber_jar"]:
         yield f"--spark_job_server_jar={find_spark_jar(say)}"
+
+
+def _last_words(error: Exception) -> str:
+    """One line of an error that may hold a worker's whole traceback: the worker's last line, which names the step."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "[while running" in line), lines[0] if lines else "")
+    return said if isinstance(error, RuntimeError) else f"{type(error).__name__}: {said}"
 
 
 def _exit(signum: int, frame: FrameType | None) -> NoReturn:

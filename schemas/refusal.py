@@ -1,4 +1,4 @@
-"""A user's mistake, found at launch: one line that says what was expected, what was given and what exists."""
+"""How a command ends early: a user's mistake, found at launch, or a job that failed. Each is one line for people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Iterable
 
 class Refusal(ValueError):
     """Wrong configuration. The command line prints the message and exits with status 2, nothing written."""
+
+
+class JobFailed(Exception):
+    """A job that began and could not be ended well. The command line prints the message and exits with status 1."""
 
 
 def unknown(kind: str, given: str, known: Iterable[str], *, where: str = "") -> Refusal:

@@ -115,9 +115,7 @@ def test_another_recipe_over_the_same_images_is_refused(
     assert digests(undisturbed) == before
 
 
-def test_a_stage_before_its_turn_is_refused(
-    pages: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_stage_before_its_turn_is_refused(pages: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     work = tmp_path / "work"
     said = refused(capsys, ["run", "--recipe=base", pages, f"--work={work}", "--stages=download"])
     assert said == f"--stages download: planned is not done in {work}; run the stages before download first"

@@ -73,9 +73,7 @@ def run(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_every_known_pair_is_found_and_ends_with_a_reason(run: RealRun) -> None:
     known = pq.read_table(run.web / "pairs.parquet", columns=["page_url", "image_url", "alt"]).to_pylist()
-    missing = [
-        row for row in known if (row["page_url"], row["image_url"], row["alt"] or "") not in run.ends
-    ]
+    missing = [row for row in known if (row["page_url"], row["image_url"], row["alt"] or "") not in run.ends]
     assert missing == []
     assert len(known) == 993
 
@@ -99,7 +97,7 @@ def test_every_decodable_raster_is_downloaded_at_its_true_size(run: RealRun) -> 
         != (row["image_w"], row["image_h"], row["image_sha256"])
     }
     assert wrong == {}
-    assert Counter(row["image_format"] for row in known.values() if row["image_ok"]) == {'PNG': 600, 'JPEG': 362}
+    assert Counter(row["image_format"] for row in known.values() if row["image_ok"]) == {"PNG": 600, "JPEG": 362}
 
 
 def test_svg_and_missing_targets_fail_with_their_class(run: RealRun) -> None:

@@ -89,9 +89,10 @@ def test_an_error_in_a_worker_fails_the_pipeline_with_its_words(name: str) -> No
 
     with choose_runner(flags_of(name)) as runner:
         pipeline = beam.Pipeline(options=runner.options(job="toy"))
-        pipeline | beam.Create([7]) | beam.Map(stumble)
-        with pytest.raises((PipelineFailed, LookupError), match="no shard 7"):
+        pipeline | beam.Create([7]) | "Stumble" >> beam.Map(stumble)
+        with pytest.raises(PipelineFailed) as failed:
             runner.wait(pipeline)
+    assert str(failed.value) == "LookupError: no shard 7 [while running 'Stumble']"
 
 
 HANGING = """

@@ -1,0 +1,59 @@
+"""`pairmill retry`: fetch again what failed for chosen reasons, into the same shards.
+
+In: a run folder whose download is done, reasons, how to fetch now. Out: the shards that held such rows, written anew:
+all other rows and images are as they were. What stands on a changed shard (scores, groups, selections) says other
+inputs in its markers than the shard now has, so the next `pairmill run` makes it again, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import apache_beam as beam
+
+from beam_jobs.accounting import DoShards, Job
+from beam_jobs.fetching.addresses import parse_resolve
+from beam_jobs.progress import say, watching
+from beam_jobs.runners import BeamRunner
+from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
+from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.run_folder import RunFolder
+from schemas.reasons import FAILURES, KEPT
+from schemas.refusal import Refusal, unknown
+
+
+def retry(
+    work: str, *, reasons: Sequence[str], resolve: Sequence[str], contact: str | None, runner: BeamRunner
+) -> Counter[str]:
+    """Fetches again; the counts by reason of the whole download after it. Refusal where there is nothing to retry."""
+    ledger = Ledger(RunFolder(work).ledger("download"))
+    manifest = ledger.read_manifest()
+    if manifest is None or manifest.state != "done":
+        raise Refusal(f"--work: {work} holds no finished download")
+    markers = {marker.ticket.shard: marker for marker in manifest.markers}
+    failed = Counter[str]()
+    for marker in markers.values():
+        failed.update(marker.tally.reasons)
+    for reason in reasons:
+        if reason not in FAILURES:
+            raise unknown("reason", reason, set(failed) - {KEPT}, where="--reasons")
+    again = frozenset(reasons)
+    todo = [marker for marker in markers.values() if again & set(marker.tally.reasons)]
+    section = manifest.configuration["section"]
+    options = DownloadOptions.build(section, resolve=[parse_resolve(rule) for rule in resolve], contact=contact)
+    say(f"fetching {sum(failed[reason] for reason in again):,} rows again in {len(todo)} of {len(markers)} shards")
+    ledger.write_manifest(replace(manifest, state="started"))
+    if todo:
+        with runner, watching("retry", [ledger], shards=len(todo), before=0):
+            pipeline = beam.Pipeline(options=runner.options(job="retry"))
+            jobs = [Job(DownloadTask(work, marker.ticket.shard, options, again), (marker.ticket,)) for marker in todo]
+            pipeline | beam.Create(jobs) | DoShards(work, download_shard)
+            runner.wait(pipeline)
+    after = ledger.markers()
+    ledger.finish(replace(manifest, markers=tuple(after.values())))
+    now = Counter[str]()
+    for marker in after.values():
+        now.update(marker.tally.reasons)
+    return now
