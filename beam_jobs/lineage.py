@@ -14,11 +14,14 @@ from typing import Any
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
+from filters.rules import columns_read
 from filters.scorer import Scorer
+from filters.text_columns import text_scorers
 from schemas.keys import fingerprint
 from schemas.recipe import Recipe
 from schemas.refusal import Refusal
 from schemas.sources import Source
+from schemas.tables import PLANNED
 
 # Raised when a stage would make other bytes of the same inputs and configuration.
 VERSIONS = {
@@ -71,7 +74,8 @@ def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scor
     lineage = Lineage()
     given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
     lineage.add("extract", "extract", given, after=[], permanent=True)
-    planning = {**recipe.section("preselect"), "rows_per_shard": recipe.download.rows_per_shard}
+    texts = text_scorers(columns_read(recipe.preselect), PLANNED.names)
+    planning = {**recipe.section("preselect"), "text_facts": [scorer.configuration() for scorer in texts]}
     lineage.add("preselect", "preselect", planning, after=["extract"], permanent=True)
     lineage.add("preselect", "planned", planning, after=["preselect"], permanent=True)
     lineage.add("download", "download", recipe.section("download"), after=["planned"], permanent=True)
