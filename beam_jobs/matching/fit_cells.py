@@ -24,6 +24,7 @@ _BASIS_WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256)
 _BASIS_ROWS = 16_384
 # A pair that passes the quick bound costs about so many times its dimensions, gathered and multiplied one by one.
 _GATHER_COST = 8
+_ROWS_AT_ONCE = 4096
 
 
 def cells_for(rows: int, asked: int = 0) -> int:
@@ -46,18 +47,17 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     cells = max(1, min(cells, len(sample)))
     if rows <= ONE_BLOCK_ROWS:
         fitted = sample[: rows_per_cell(cells) * cells]
-        centroids = _kmeans(fitted, cells, seed)
+        centroids = _apart(_kmeans(fitted, cells, seed), cosine)
         home = _home(fitted, centroids)
-        share = np.bincount(home, minlength=cells) / max(1, len(fitted))
+        share = np.bincount(home, minlength=len(centroids)) / max(1, len(fitted))
         return Cells(centroids, math.inf, _basis(fitted, centroids, home, cosine), share)
     held_out = min(HELD_OUT, len(sample) // 2)
     fitted, held = sample[: len(sample) - held_out], sample[len(sample) - held_out :]
     centroids = _kmeans(fitted, cells, seed) if cells < _TWO_LEVELS_FROM else _kmeans_in_groups(fitted, cells, seed)
-    needed, gaps_sorted = _margins_needed(held, centroids, cosine, seed)
-    finite = needed[np.isfinite(needed)]
-    margin = float(np.quantile(needed, recall, method="higher"))
-    if not math.isfinite(margin):
-        margin = float(finite.max()) if len(finite) else 0.0
+    centroids = _apart(centroids, cosine)
+    needed, gaps = _margins_needed(held, centroids, cosine, seed)
+    reachable = needed[np.isfinite(needed)]
+    margin = float(np.quantile(reachable, recall, method="higher")) if len(reachable) else 0.0
     home = _home(fitted, centroids)
     return Cells(
         centroids,
@@ -65,7 +65,7 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
         _basis(fitted, centroids, home, cosine),
         np.bincount(home, minlength=len(centroids)) / len(fitted),
         measured_recall=float((needed <= margin).mean()),
-        mean_visits=float((gaps_sorted <= margin).sum(axis=1).mean() - 1),
+        mean_visits=float((gaps <= margin).sum(axis=1).mean() - 1),
     )
 
 
@@ -90,6 +90,22 @@ def _kmeans(rows: Floats, cells: int, seed: int) -> Floats:
     finally:
         faiss.omp_set_num_threads(threads)
     return np.asarray(kmeans.centroids, dtype=np.float32)
+
+
+def _apart(centroids: Floats, cosine: float) -> Floats:
+    """Centroids of which no two are within half the angle of a near-duplicate: the first of each crowd stays.
+
+    A border between two that close would part near-duplicates and nothing else.
+    """
+    limit = np.float32(math.sqrt((1 + cosine) / 2))
+    crowded: list[tuple[int, int]] = []
+    for start in range(0, len(centroids), _ROWS_AT_ONCE):
+        at, to = np.nonzero(centroids[start : start + _ROWS_AT_ONCE] @ centroids.T >= limit)
+        crowded.extend((int(a) + start, int(b)) for a, b in zip(at, to, strict=True) if b < a + start)
+    stays = np.ones(len(centroids), dtype=bool)
+    for later, earlier in sorted(crowded):
+        stays[later] &= not stays[earlier]
+    return np.ascontiguousarray(centroids[stays])
 
 
 def _kmeans_in_groups(rows: Floats, cells: int, seed: int) -> Floats:
@@ -127,9 +143,9 @@ def _margins_needed(
     """For each held-out row the margin at which it meets a row made at exactly `cosine` from it; infinite where no
     margin is enough. And its gaps to the nearest cells, ascending.
 
-    The other row lies towards some other held-out row: as rows of this data differ, not as noise would.
+    The other row lies aside as a third one lies beside its centroid: as rows of this data differ, not as noise would.
     """
-    towards = held[np.random.default_rng(seed).permutation(len(held))]
+    towards = (held - centroids[_home(held, centroids)])[np.random.default_rng(seed).permutation(len(held))]
     aside = towards - np.einsum("ij,ij->i", towards, held)[:, None] * held
     length = np.linalg.norm(aside, axis=1)
     moved = length > 1e-3
