@@ -6,6 +6,7 @@ exists. Importing this module imports no model library.
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ def describe(name: str | None = None) -> str:
     kind = SCORERS[name]
     scorer = kind()
     lines = [f"{name} (version {kind.version}): {_summary(kind)}"]
-    lines += [f"  {line}".rstrip() for line in (kind.__doc__ or "").strip().splitlines()[1:]]
+    lines += [f"  {line}".rstrip() for line in inspect.cleandoc(kind.__doc__ or "").splitlines()[1:]]
     lines += ["", "options"]
     lines += [
         f"  {given} ({_default(option)}): {option.metadata.get('doc', '')}" for given, option in _options(kind).items()

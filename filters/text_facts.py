@@ -89,8 +89,8 @@ class TextFacts(Scorer):
     name: ClassVar[str] = "text_facts"
     version: ClassVar[int] = 1
     source: ClassVar[str] = (
-        "repetition: Laurencon et al., 'The BigScience ROOTS Corpus', 2022; the same rules as data-juicer's "
-        "text_length, words_num, alphanumeric, special_characters and character_repetition filters"
+        "repetition: Laurencon et al., 'The BigScience ROOTS Corpus', 2022, as in data-juicer's "
+        "character_repetition_filter; special characters are told by Unicode category, not by data-juicer's list"
     )
 
     text: str = option("text", "the column of texts")
