@@ -14,12 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.report.samples import Place, Shortlist
+from beam_jobs.report.samples import Place
 from beam_jobs.report.shard_rows import ShardRows
 from schemas.keys import uid_order
-
-# Least similar copies considered for each that is shown, since many of one group may come first.
-_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,9 @@ class Duplicates:
     duplicates: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
     _large: dict[str, int] = field(default_factory=dict)
-    _doubtful: Shortlist = field(init=False)
-    _doubtful_groups: dict[Place, str] = field(default_factory=dict)
+    _doubtful: dict[str, tuple[float, int, Place]] = field(default_factory=dict)
     _members: dict[str, list[tuple[bool, float, int, Place]]] = field(default_factory=dict)
     _sizes_of: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._doubtful = Shortlist(_TRIED * self.closest_calls)
 
     def _column(self, rows: ShardRows, name: str) -> pa.ChunkedArray | None:
         full = f"{self.label}_{name}"
@@ -88,21 +81,22 @@ class Duplicates:
         return pc.fill_null(sizes, 0).to_numpy()
 
     def _add_doubtful(self, rows: ShardRows, groups: pa.ChunkedArray, copies: np.ndarray) -> None:
+        """The least similar copy of each group, for the groups where it is least."""
         if self._column(rows, "similarity") is None:
             return
         similarity = rows.numbers(f"{self.label}_similarity")
         chosen = np.flatnonzero(copies & np.isfinite(similarity))
-        chosen = chosen[np.argsort(similarity[chosen], kind="stable")][: self._doubtful.size]
-        for row in chosen.tolist():
-            place = Place(rows.shard, row)
-            self._doubtful.offer((float(similarity[row]), uid_order(rows.uids[row])), place)
-            self._doubtful_groups[place] = groups[row].as_py()
-        listed = set(self._doubtful.places())
-        self._doubtful_groups = {place: name for place, name in self._doubtful_groups.items() if place in listed}
+        names = groups.take(pa.array(chosen)).to_pylist()
+        for row, name in zip(chosen.tolist(), names, strict=True):
+            known = self._doubtful.get(name)
+            if known is None or similarity[row] <= known[0]:
+                entry = (float(similarity[row]), uid_order(rows.uids[row]), Place(rows.shard, row))
+                self._doubtful[name] = min(entry, known or entry)
+        self._doubtful = dict(sorted(self._doubtful.items(), key=lambda item: item[1])[: self.closest_calls])
 
     def wanted(self) -> frozenset[str]:
         """The groups whose members the second pass collects."""
-        return frozenset(self._large) | frozenset(self._doubtful_groups.values())
+        return frozenset(self._large) | frozenset(self._doubtful)
 
     def collect(self, rows: ShardRows) -> None:
         """Second pass: the members of the chosen groups."""
@@ -131,8 +125,10 @@ class Duplicates:
     def _trim(self, name: str) -> None:
         """The survivor and the first others; rows that are named doubtful stay."""
         ranked = sorted(self._members[name])
-        doubtful = [entry for entry in ranked[self.members_shown :] if entry[3] in self._doubtful_groups]
-        self._members[name] = ranked[: self.members_shown] + doubtful
+        doubtful = self._doubtful[name][2] if name in self._doubtful else None
+        self._members[name] = [
+            entry for number, entry in enumerate(ranked) if number < self.members_shown or entry[3] == doubtful
+        ]
 
     def largest_groups(self) -> list[Group]:
         ranked = sorted(self._large.items(), key=lambda item: (-item[1], item[0]))
@@ -140,16 +136,13 @@ class Duplicates:
 
     def doubtful_pairs(self) -> list[Group]:
         """The least similar copy of each of some groups, beside its survivor."""
-        pairs: dict[str, Group] = {}
-        for place in self._doubtful.places():
-            name = self._doubtful_groups[place]
-            if name in pairs:
-                continue
+        pairs = []
+        for name, (_, _, place) in self._doubtful.items():
             entries = self._members.get(name, [])
             members = [self._member(entry) for entry in sorted(entries) if not entry[0] or entry[3] == place]
             if len(members) == 2:
-                pairs[name] = Group(self._sizes_of[name], tuple(members))
-        return list(pairs.values())[: self.closest_calls]
+                pairs.append(Group(self._sizes_of[name], tuple(members)))
+        return pairs
 
     def _shown(self, name: str) -> Group:
         entries = sorted(self._members[name])[: self.members_shown]

@@ -45,9 +45,6 @@ class Shortlist:
         """Lowest rank first."""
         return [Place(-place.shard, -place.row) for _, place in sorted(self._heap, reverse=True)]
 
-    def ranks(self) -> list[tuple[float, ...]]:
-        return [tuple(-value for value in rank) for rank, _ in sorted(self._heap, reverse=True)]
-
 
 def lowest_orders(rows: ShardRows, chosen: Iterable[int], size: int) -> list[tuple[int, int]]:
     """(uid_order, row) of the `size` lowest among the chosen rows of a shard."""
