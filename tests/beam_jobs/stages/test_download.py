@@ -12,6 +12,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -58,10 +59,14 @@ ROWS = [
 ]
 
 
+asked: list[str] = []
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        asked.append(self.path)
         body = PAGES.get(self.path)
         self.send_response(200 if body is not None else 404)
         if self.path == "/noai.jpg":
@@ -219,6 +224,38 @@ def test_a_rerun_gives_the_same_bytes(downloaded, port):
         "00007.tar",
         "00007_stats.json",
     ]
+
+
+def test_what_failed_is_fetched_again_into_the_same_shard(tmp_path, port):
+    plan(tmp_path, [(f"http://images.test{path}", text) for path, text in [*ROWS, ("/late.jpg", "late")]])
+    first = download_shard(task(tmp_path, port, resize="keep_ratio"))
+    before = pq.read_table(tmp_path / "images" / "00000.parquet").to_pylist()
+    asked.clear()
+    PAGES["/late.jpg"] = jpeg(77)
+    try:
+        again = replace(task(tmp_path, port, resize="keep_ratio"), again=frozenset({"http_404", "dns"}))
+        second = download_shard(again)
+    finally:
+        del PAGES["/late.jpg"]
+    after = pq.read_table(tmp_path / "images" / "00000.parquet").to_pylist()
+    assert sorted(path for path in asked if path != "/robots.txt") == ["/late.jpg", "/missing.jpg"]
+    assert (first.reasons["http_404"], second.reasons["http_404"]) == (2, 1)
+    assert second.kept == first.kept + 1
+    assert second.digest != first.digest
+    assert after[:10] == before[:10]
+    with tarfile.open(tmp_path / "images" / "00000.tar") as tar:
+        kept = [name.removesuffix(".jpg") for name in tar.getnames() if name.endswith(".jpg")]
+        image = tar.extractfile(f"{kept[-1]}.jpg").read()
+    assert kept == [row["key"] for row in after if row["status"] == "success"]
+    assert cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR).shape == (256, 341, 3)
+
+
+def test_rows_planned_otherwise_are_not_mixed_with_a_shard(tmp_path, port):
+    plan(tmp_path, [("http://images.test/a.jpg", "one")])
+    download_shard(task(tmp_path, port))
+    plan(tmp_path, [("http://images.test/a.jpg", "another")])
+    with pytest.raises(ValueError, match="does not have the rows of its plan"):
+        download_shard(replace(task(tmp_path, port), again=frozenset({"dns"})))
 
 
 def test_an_empty_shard(tmp_path, port):
