@@ -32,7 +32,7 @@ def _parser() -> _Parser:
         epilog="example: pairmill run --recipe base --source html:pages.txt --work out",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_catalogues, _add_world, _add_demo):
+    for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues, _add_world, _add_demo):
         add(commands)
     return parser
 
@@ -119,6 +119,21 @@ def _add_retry(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.set_defaults(do=_retry)
 
 
+def _add_whatif(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "whatif",
+        "How many pairs other thresholds would keep, from the columns alone, with a plot.",
+        "whatif --work out --recipe base --rule 'clip_similarity >= {x}' --values 0.2,0.25,0.3",
+    )
+    parser.add_argument("--work", required=True, metavar="URL", help="a run folder whose scores are done")
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="the recipe whose other steps hold")
+    parser.add_argument("--rule", required=True, metavar="EXPR", help="what is kept, with {x} for the value to try")
+    parser.add_argument("--values", required=True, metavar="A,B", help="values of {x}")
+    parser.add_argument("--shards", type=int, default=100, help="image shards to look at (default: 100)")
+    parser.set_defaults(do=_whatif)
+
+
 def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
     for kind in ("recipes", "scorers"):
         parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind)
@@ -190,6 +205,21 @@ def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         runner=choose_runner(list(beam_flags)),
     )
     print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))
+    return DONE
+
+
+def _whatif(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.recipes import load_recipe
+    from beam_jobs.storage.run_folder import RunFolder
+    from beam_jobs.whatif import outcome_lines, whatif, write_plot
+
+    _refuse_flags(beam_flags)
+    recipe = load_recipe(arguments.recipe)
+    values = [value.strip() for value in arguments.values.split(",")]
+    outcomes = list(whatif(arguments.work, recipe, rule=arguments.rule, values=values, shards=arguments.shards))
+    plot = RunFolder(arguments.work).whatif_plot(recipe.name)
+    write_plot(plot, outcomes, rule=arguments.rule)
+    print("\n".join([*outcome_lines(outcomes), f"plot: {plot}"]))
     return DONE
 
 

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from schemas.download import DownloadSection
@@ -124,6 +124,10 @@ class Recipe:
         }
         plain: dict[str, Any] = json.loads(json.dumps(whole))
         return plain
+
+    def selecting(self, steps: Sequence[Step]) -> Recipe:
+        """The same recipe with other steps of `select`."""
+        return replace(self, select=tuple(steps))
 
     def section(self, stage: str) -> Any:
         """What a stage reads of the recipe, as plain JSON values with all defaults: what a fingerprint is made of.

@@ -97,6 +97,9 @@ class RunFolder:
     def report(self, recipe: str) -> str:
         return join(self.report_folder(recipe), "index.html")
 
+    def whatif_plot(self, recipe: str) -> str:
+        return join(self.report_folder(recipe), "whatif.svg")
+
     def ledger(self, stage: str) -> str:
         """The ledger of a stage: `download`, `score/clip`, `select/base` ..."""
         return join(self.work, "ledger", stage)
