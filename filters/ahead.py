@@ -39,7 +39,7 @@ def map_ahead(
                     put(pool.submit(function, item))
                     if stopped.is_set():
                         return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again where the results are taken
                 failed: Future[Result] = Future()
                 failed.set_exception(error)
                 put(failed)

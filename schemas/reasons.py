@@ -11,9 +11,7 @@ from collections.abc import Mapping
 
 KEPT = "kept"
 
-_HTTP: Mapping[str, str] = {
-    f"http_{code}": f"the server answered with status {code}" for code in range(400, 600)
-}
+_HTTP: Mapping[str, str] = {f"http_{code}": f"the server answered with status {code}" for code in range(400, 600)}
 
 FAILURES: Mapping[str, str] = {
     "no_image_url": "the element names no image",

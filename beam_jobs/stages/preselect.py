@@ -71,9 +71,7 @@ class _Sum(beam.CombineFn):
     def create_accumulator(self) -> npt.NDArray[np.int64]:
         return np.zeros(1 << self._bits, dtype=np.int64)
 
-    def add_input(
-        self, accumulator: npt.NDArray[np.int64], element: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
+    def add_input(self, accumulator: npt.NDArray[np.int64], element: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return accumulator + element
 
     def merge_accumulators(self, accumulators: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
@@ -118,9 +116,7 @@ class _LayOut(beam.DoFn):
             blob = pack(living.take(pa.array(rows)).combine_chunks())
             yield beam.pvalue.TaggedOutput(self.ROWS, (int(shard), (part, first, blob)))
 
-    def _write(
-        self, part: int, ids: pa.Table, codes: Codes, shards: npt.NDArray[np.integer]
-    ) -> Tally:
+    def _write(self, part: int, ids: pa.Table, codes: Codes, shards: npt.NDArray[np.integer]) -> Tally:
         found = [self._reasons[code] if code >= 0 else None for code in codes.tolist()]
         before = ids["reason"].to_pylist()
         sidecar = pa.table(

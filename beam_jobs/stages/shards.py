@@ -107,9 +107,7 @@ def join_sidecars(
 
 def _kept_rows(task: WriteTask, part: Slice) -> pa.Table:
     folder = RunFolder(task.work)
-    table = join_sidecars(
-        folder, part.shard, score_labels=task.score_labels, group_labels=task.group_labels
-    )
+    table = join_sidecars(folder, part.shard, score_labels=task.score_labels, group_labels=task.group_labels)
     keep = read_table(folder.selected(task.recipe, part.shard), ["keep"])["keep"]
     kept = table.filter(keep)
     uids = kept["uid"].to_pylist()
@@ -167,8 +165,6 @@ def write_shard(task: WriteTask) -> Tally:
         digest=f"{tar_digest}+{table_file.hexdigest()}",
         numbers={"tar_bytes": tar_bytes, "image_bytes": image_bytes},
     )
-
-
 
 
 def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) -> None:

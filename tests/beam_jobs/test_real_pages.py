@@ -1,12 +1,12 @@
-"""Recipe `base` on real pages: every reference is found and ends with a reason, every raster arrives at its true size."""
+"""Recipe `base` on real pages: every reference ends with a reason, every raster arrives at its true size."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +51,7 @@ def unresolved(web: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def run(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
+def run(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RealRun:
     web = shared_folder / "web"
     folder = tmp_path_factory.mktemp("real")
     known = pq.read_table(web / "pairs.parquet", columns=["page_url"])["page_url"].to_pylist()
@@ -68,7 +68,7 @@ def run(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             ]
         )
     assert status == 0
-    yield RealRun(web, folder / "work")
+    return RealRun(web, folder / "work")
 
 
 def test_every_known_pair_is_found_and_ends_with_a_reason(run: RealRun) -> None:
@@ -113,6 +113,6 @@ def test_counts_add_up_from_stage_to_stage(run: RealRun) -> None:
     for count in found.values():
         assert sum(count["reasons"].values()) == count["rows_in"], count["stage"]
     order = ["extract", "preselect", "download", "select/base", "write/base"]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         assert found[after]["rows_in"] == found[before]["reasons"]["kept"], after
     assert found["extract"]["rows_in"] == run.table("pairs").num_rows

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_reasons_add_up_to_the_references_found(undisturbed: Path) -> None:
     for stage, count in found.items():
         assert sum(count["reasons"].values()) == count["rows_in"], stage
     order = ["extract", "preselect", "download", "select/small", "write/small"]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         assert found[after]["rows_in"] == found[before]["reasons"]["kept"], after
     assert found["download"]["shards"] >= 4
     assert found["write/small"]["shards"] >= 3

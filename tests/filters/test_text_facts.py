@@ -129,7 +129,7 @@ def test_only_what_is_asked_for_is_given_in_that_order() -> None:
     table = text_facts(pa.array(["a b"]), ["word_count", "text_length"])
     assert table.to_pylist() == [{"word_count": 2, "text_length": 3}]
     assert text_facts(pa.array([], pa.string())).schema.names == list(FACTS)
-    with pytest.raises(Refusal, match="unknown text fact 'length'; known: .*text_length"):
+    with pytest.raises(Refusal, match=r"unknown text fact 'length'; known: .*text_length"):
         text_facts(pa.array(["a"]), ["length"])
 
 

@@ -71,4 +71,3 @@ def test_a_damaged_header_is_said_with_its_place() -> None:
 def test_a_name_that_ustar_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="too long"):
         shard(("x" * 300 + ".jpg", b""))
-
