@@ -34,7 +34,27 @@ from schemas.tables import IMAGES, PLANNED, conform
 
 # Words in a text: most alt-texts are short, a few are long.
 WORDS_IN_TEXT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 22, 30, 60)
-WORDS = ["a", "the", "red", "green", "blue", "large", "small", "old", "photo", "of", "on", "with", "and", "circle", "square", "house", "dog", "mountain", "view"]
+WORDS = [
+    "a",
+    "the",
+    "red",
+    "green",
+    "blue",
+    "large",
+    "small",
+    "old",
+    "photo",
+    "of",
+    "on",
+    "with",
+    "and",
+    "circle",
+    "square",
+    "house",
+    "dog",
+    "mountain",
+    "view",
+]
 
 
 def draw_picture(source: random.Random) -> bytes:
