@@ -7,6 +7,7 @@ Out: similarities by kind of text, and the area under the ROC curve of right aga
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import random
 import sys
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from beam_jobs.world.captions import boilerplate, caption, vague
 from beam_jobs.world.drawing import draw
+from beam_jobs.world.encoding import encode
 from beam_jobs.world.languages import LANGUAGES, translated
 from beam_jobs.world.lessons import ATTRIBUTES, core
+from beam_jobs.world.rows import stored_somehow
 from beam_jobs.world.scenes import Scene, altered, scene, seed_of
 
 Floats = NDArray[np.float32]
@@ -33,8 +36,11 @@ def auc(higher: Floats, lower: Floats) -> float:
     return float((below + not_above).mean() / 2 / len(lower))
 
 
-def similarities(model_folder: Path, *, scenes: int, seed: int, longer: int = 256) -> Mapping[str, Floats]:
-    """Cosines of held-out pictures with a right text and with texts of each other kind, through open_clip alone."""
+def similarities(model_folder: Path, *, scenes: int, seed: int) -> Mapping[str, Floats]:
+    """Cosines of held-out pictures with a right text and with texts of each other kind, through open_clip alone.
+
+    Pictures have the sizes and formats that they have in the embedded web.
+    """
     import open_clip
     import torch
     from PIL import Image
@@ -51,13 +57,19 @@ def similarities(model_folder: Path, *, scenes: int, seed: int, longer: int = 25
     with torch.no_grad():
         seen = []
         for start in range(0, scenes, 64):
-            batch = [preprocess(Image.fromarray(draw(one, longer))) for one in shown[start : start + 64]]
+            stored = [_stored(one, seed, start + place) for place, one in enumerate(shown[start : start + 64])]
+            batch = [preprocess(Image.open(io.BytesIO(data)).convert("RGB")) for data in stored]
             seen.append(model.encode_image(torch.stack(batch), normalize=True))
         images = torch.cat(seen)
         return {
             kind: (images * model.encode_text(tokenizer(said), normalize=True)).sum(dim=1).numpy()
             for kind, said in texts.items()
         }
+
+
+def _stored(shown: Scene, seed: int, number: int) -> bytes:
+    stored = stored_somehow(random.Random(seed_of("measure stored", seed, number)), small=False)
+    return encode(draw(shown, stored.longer), stored)
 
 
 def _texts(one: Scene, shown: Sequence[Scene], number: int, rng: random.Random) -> dict[str, str]:
@@ -73,13 +85,14 @@ def _texts(one: Scene, shown: Sequence[Scene], number: int, rng: random.Random) 
     }
 
 
-def summary(found: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    """By kind: mean, 5th and 95th percentile of the similarity, and the AUC of right texts against it."""
+def summary(found: Mapping[str, Floats], *, threshold: float) -> dict[str, dict[str, float]]:
+    """By kind: mean and percentiles of the similarity, share at the threshold or above, AUC of right against it."""
     return {
         kind: {
             "mean": round(float(values.mean()), 4),
             "p5": round(float(np.percentile(values, 5)), 4),
             "p95": round(float(np.percentile(values, 95)), 4),
+            "kept": round(float((values >= threshold).mean()), 4),
             **({} if kind == "right" else {"auc": round(auc(found["right"], values), 4)}),
         }
         for kind, values in found.items()
@@ -87,13 +100,16 @@ def summary(found: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
 
 
 def main(arguments: list[str]) -> None:
-    """The command line: prints the summary of a model folder as JSON."""
+    """The command line: prints the summary of a model folder, a kind of text a line."""
     parser = argparse.ArgumentParser(prog="measures", description="measures a CLIP on held-out scenes")
     parser.add_argument("model", type=Path)
     parser.add_argument("--scenes", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threshold", type=float, default=0.5)
     options = parser.parse_args(arguments)
-    print(json.dumps(summary(similarities(options.model, scenes=options.scenes, seed=options.seed)), indent=1))
+    found = similarities(options.model, scenes=options.scenes, seed=options.seed)
+    for kind, figures in summary(found, threshold=options.threshold).items():
+        print(f"{kind:12}", json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def row(seed: int, number: int, *, small: bool = False) -> Row:
     """The row of a number."""
     fate = _fate(seed, number)
     rng = random.Random(seed_of("row", seed, number))
-    stored = _stored(rng, small=small)
+    stored = stored_somehow(rng, small=small)
     first = _earlier(seed, number, rng) if fate in ("copy", "re_encoded", "resized", "again", "repeat") else None
     if first is None:
         shown = scene("world", seed, number, split="held_out")
@@ -137,7 +137,7 @@ def quiet_row(seed: int, number: int, *, small: bool = False) -> Row:
     shown = scene("quiet world", seed, number, split="held_out")
     style = rng.choice(STYLES)
     alt = Alt("good", caption(shown, rng, style), "en", style)
-    return Row(number, "fresh", shown, _stored(rng, small=small), alt, original=number, place=number)
+    return Row(number, "fresh", shown, stored_somehow(rng, small=small), alt, original=number, place=number)
 
 
 def true_caption(shown: Scene) -> str:
@@ -170,7 +170,8 @@ def _earlier(seed: int, number: int, rng: random.Random) -> int | None:
     return None
 
 
-def _stored(rng: random.Random, *, small: bool) -> Stored:
+def stored_somehow(rng: random.Random, *, small: bool) -> Stored:
+    """A size, a format and a quality."""
     formats = [name for name, count in FORMATS.items() for _ in range(count)]
     longer = rng.choice(SMALL_LONGER_SIDES if small else LONGER_SIDES)
     return Stored(longer=longer, format=rng.choice(formats), quality=rng.randint(60, 95))

@@ -1,10 +1,12 @@
 """Trains the tiny CLIP of `filters/models/tiny_clip` on drawn scenes, on a CPU.
 
-    python -m beam_jobs.world.train_tiny_clip --out DIR [--minutes 15 | --steps N] [--seed 0] [--pairs 15000]
+    python -m beam_jobs.world.train_tiny_clip --out DIR [--minutes 15 | --steps N] [--seed 0] [--pairs 12000]
+                                              [--start DIR] [--threads 2]
 
 In: nothing but a seed. Out: DIR with `open_clip_config.json` and `open_clip_model.safetensors` (float16), which
 open_clip loads as `local-dir:DIR`. `--steps` with the same seed, pairs and threads repeats a training; `--minutes`
-measures the first steps and chooses the number of steps, which it prints.
+measures the first steps and chooses the number of steps, which it prints. `--start` goes on from an earlier model;
+give it another seed, so that it sees other pictures.
 
 The tokenizer is CLIP's, of 49,408 tokens, of which the captions use a few hundred: only those are trained, and one
 more for all others, which at the end becomes the embedding of each token that was never seen.
@@ -53,7 +55,9 @@ UNKNOWN_SHARE = 0.15  # of the tokens of texts that tell nothing
 LARGEST_SCALE = 30.0  # a low bound on the temperature keeps similarities well spread
 
 
-def train(lessons: Lessons, *, seed: int, steps: int | None, minutes: float) -> torch.nn.Module:
+def train(
+    lessons: Lessons, *, seed: int, steps: int | None, minutes: float, start: Path | None = None
+) -> torch.nn.Module:
     """The trained model, in float32. Prints its loss now and then."""
     import torch
 
@@ -61,6 +65,8 @@ def train(lessons: Lessons, *, seed: int, steps: int | None, minutes: float) -> 
     tokenizer = _tokenizer()
     vocabulary = _vocabulary(lessons, tokenizer, seed=seed)
     model = _model(len(vocabulary) + 1).train()
+    if start is not None:
+        model.load_state_dict(_with_few_tokens(start, vocabulary))
     model.visual = model.visual.to(memory_format=torch.channels_last)
     optimizer = _optimizer(model)
     started = time.monotonic()
@@ -182,6 +188,19 @@ def _with_all_tokens(model: Any, vocabulary: torch.Tensor) -> Any:
     return whole
 
 
+def _with_few_tokens(folder: Path, vocabulary: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The state of a saved model over a vocabulary: no token, the unknown one, then those of the vocabulary."""
+    import torch
+    from safetensors.torch import load_file
+
+    state = {name: value.float() for name, value in load_file(folder / "open_clip_model.safetensors").items()}
+    table = state["token_embedding.weight"]
+    values, counts = table.unique(dim=0, return_counts=True)
+    unknown = values[counts.argmax()]
+    few = table[vocabulary]
+    return {**state, "token_embedding.weight": torch.cat([table[:1], unknown[None], few[1:]])}
+
+
 def _images(lessons: Lessons, rows: np.ndarray[Any, Any], rng: random.Random) -> torch.Tensor:
     import torch
 
@@ -234,14 +253,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pairs", type=int, default=15_000)
+    parser.add_argument("--pairs", type=int, default=12_000)
+    parser.add_argument("--start", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     lessons = make_lessons(pairs=options.pairs, seed=options.seed, pixels=PIXELS)
     print(f"drew {len(lessons.scenes)} pictures in {time.monotonic() - started:.0f} s", flush=True)
-    save(train(lessons, seed=options.seed, steps=options.steps, minutes=options.minutes), options.out)
+    model = train(lessons, seed=options.seed, steps=options.steps, minutes=options.minutes, start=options.start)
+    save(model, options.out)
 
 
 if __name__ == "__main__":
