@@ -20,12 +20,16 @@ find_python() {
 
 if ! "$venv/bin/python" -c "$fits" >/dev/null 2>&1; then
     python=$(find_python)
-    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-        echo "$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2
+    echo "making $venv with $("$python" --version)" >&2
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv "$venv"
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m venv --without-pip "$venv"
+        "$python" -m pip --python "$venv/bin/python" install --quiet pip
+    else
+        echo "$python has no pip and no ensurepip; on Debian: apt-get install python3-venv" >&2
         exit 1
     fi
-    echo "making $venv with $("$python" --version)" >&2
-    "$python" -m venv "$venv"
 fi
 python=$venv/bin/python
 
