@@ -47,14 +47,14 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     cells = max(1, min(cells, len(sample)))
     if rows <= ONE_BLOCK_ROWS:
         fitted = sample[: rows_per_cell(cells) * cells]
-        centroids = _apart(_kmeans(fitted, cells, seed), cosine)
+        centroids = _settled_apart(fitted, _kmeans(fitted, cells, seed), cosine, seed)
         home = _home(fitted, centroids)
         share = np.bincount(home, minlength=len(centroids)) / max(1, len(fitted))
         return Cells(centroids, math.inf, _basis(fitted, centroids, home, cosine), share)
     held_out = min(HELD_OUT, len(sample) // 2)
     fitted, held = sample[: len(sample) - held_out], sample[len(sample) - held_out :]
     centroids = _kmeans(fitted, cells, seed) if cells < _TWO_LEVELS_FROM else _kmeans_in_groups(fitted, cells, seed)
-    centroids = _apart(centroids, cosine)
+    centroids = _settled_apart(fitted, centroids, cosine, seed)
     needed, gaps = _margins_needed(held, centroids, cosine, seed)
     reachable = needed[np.isfinite(needed)]
     margin = float(np.quantile(reachable, recall, method="higher")) if len(reachable) else 0.0
@@ -69,10 +69,10 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     )
 
 
-def _kmeans(rows: Floats, cells: int, seed: int) -> Floats:
+def _kmeans(rows: Floats, cells: int, seed: int, *, rounds: int = ROUNDS, begin: Floats | None = None) -> Floats:
     import faiss
 
-    if cells >= len(rows):
+    if cells >= len(rows) and begin is None:
         return np.ascontiguousarray(rows[:cells])
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(FIT_THREADS)
@@ -80,16 +80,24 @@ def _kmeans(rows: Floats, cells: int, seed: int) -> Floats:
         kmeans = faiss.Kmeans(
             rows.shape[1],
             cells,
-            niter=ROUNDS,
+            niter=rounds,
             spherical=True,
             seed=seed + 1,
             min_points_per_centroid=1,
             max_points_per_centroid=len(rows),
         )
-        kmeans.train(np.ascontiguousarray(rows))
+        kmeans.train(np.ascontiguousarray(rows), init_centroids=begin)
     finally:
         faiss.omp_set_num_threads(threads)
     return np.asarray(kmeans.centroids, dtype=np.float32)
+
+
+def _settled_apart(rows: Floats, centroids: Floats, cosine: float, seed: int) -> Floats:
+    """Centroids apart from each other; where some had to go the others settle again, in a few rounds."""
+    apart = _apart(centroids, cosine)
+    if len(apart) < len(centroids):
+        apart = _apart(_kmeans(rows, len(apart), seed, rounds=ROUNDS // 3, begin=apart), cosine)
+    return apart
 
 
 def _apart(centroids: Floats, cosine: float) -> Floats:

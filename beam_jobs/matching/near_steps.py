@@ -46,6 +46,8 @@ from schemas.grouping import NearOptions, cosine_suffix
 
 BUCKET_ROWS = 65_536
 MOST_BUCKETS = 1024
+# Runners take elements of some tens of megabytes at most.
+BLOB_BYTES = 8 << 20
 _CELL, _RESIDENT, _SURVIVOR = "cell", "resident", "survivor_id"
 
 
@@ -89,13 +91,14 @@ def visit_rows(rows: ImageRows, options: NearOptions, cells: Cells, buckets: NDA
     resident = np.arange(len(at)) < len(travels)
     found: list[tuple[int, bytes]] = []
     order = np.lexsort((at, to))
+    rows_a_blob = max(1, BLOB_BYTES // max(1, halves[:1].nbytes))
     for number, run in runs(buckets[to[order]]):
-        here = order[run]
-        part = table.take(pa.array(at[here]))
-        part = part.append_column(_CELL, pa.array(to[here], pa.int32())).append_column(
-            _RESIDENT, pa.array(resident[here])
-        )
-        found.append((number, pack(part.combine_chunks(), halves[at[here]])))
+        for start in range(run.start, run.stop, rows_a_blob):
+            here = order[start : min(run.stop, start + rows_a_blob)]
+            part = table.take(pa.array(at[here]))
+            part = part.append_column(_CELL, pa.array(to[here], pa.int32()))
+            part = part.append_column(_RESIDENT, pa.array(resident[here])).combine_chunks()
+            found.append((number, pack(part, halves[at[here]])))
     return Visiting(clusters, _pack_found(edges, table), found)
 
 

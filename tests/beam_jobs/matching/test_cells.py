@@ -76,3 +76,16 @@ def test_many_cells_are_searched_in_groups() -> None:
     many = Cells(centroids, 0.01, np.empty((8, 0), np.float32), np.full(20_000, 1 / 20_000))
     some = unit_rows(rng.standard_normal((500, 8)).astype(np.float32))
     assert (visits_of(some, many).home == (some @ centroids.T).argmax(axis=1)).mean() > 0.99
+
+
+def test_a_crowd_of_half_of_all_rows_is_one_cell_and_sends_its_rows_nowhere_else() -> None:
+    rng = np.random.default_rng(2)
+    centre = unit_rows(rng.standard_normal((1, 32)).astype(np.float32))
+    noise = unit_rows(rng.standard_normal((ROWS, 32)).astype(np.float32))
+    rows = unit_rows(np.where(np.arange(ROWS)[:, None] % 2 == 0, centre + 0.05 * noise, noise))
+    fitted = fit_cells(rows, rows=ROWS, cells=141, cosine=0.96, recall=0.99, seed=0)
+    assert 40 < fitted.count < 100
+    assert fitted.share.max() == pytest.approx(0.5, abs=0.02)
+    visits = visits_of(rows, fitted)
+    crowd = visits.rows % 2 == 0
+    assert crowd.sum() < 0.05 * ROWS
