@@ -23,7 +23,7 @@ _CHATTER = {
     "apache_beam.runners.worker.worker_pool_main": (),
 }
 # How workers in this process see the runner's end of a finished bundle.
-_HANG_UPS = ("Multiplexer hanging up", "Channel closed!", "Socket closed", "GOAWAY received")
+_HANG_UPS = ("StatusCode.CANCELLED", "Channel closed!", "Socket closed", "GOAWAY received")
 
 
 class _Chatter(logging.Filter):
