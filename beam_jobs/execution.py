@@ -6,6 +6,7 @@ ends with all its shards made, or with StageFailed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -47,6 +48,7 @@ def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:
     if work.whole and (todo or not _is_grown(run, work)):
         todo = list(work.tickets)
     before = "done before: " if not todo else ""
+    started = time.monotonic()
     if todo:
         _open(run, stage, work, whole=len(todo) == len(work.tickets))
         ledgers = [run.ledger(product.ledger) for product in run.lineage.of_stage(stage)]
@@ -55,7 +57,7 @@ def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:
         done = done_markers(run, work)
         if len(done) < len(work.tickets):
             raise StageFailed(f"{stage}: {len(done)} of {len(work.tickets)} shards were made")
-    _close(run, stage, work, done.values())
+    _close(run, stage, work, done.values(), seconds=time.monotonic() - started if todo else 0.0)
     work.finish(list(done.values()))
     say(f"{stage:<11} {before}{sum_up(done.values())}")
 
@@ -109,7 +111,7 @@ def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
         ledger.write_manifest(replace(before, state="started") if before else begun)
 
 
-def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:
+def _close(run: Run, stage: str, work: Work, done: Iterable[Marker], *, seconds: float) -> None:
     """Writes the manifests of a finished stage."""
     for product in run.lineage.of_stage(stage):
         ledger = run.ledger(product.ledger)
@@ -117,6 +119,7 @@ def _close(run: Run, stage: str, work: Work, done: Iterable[Marker]) -> None:
             markers = tuple(marker for marker in ledger.markers().values() if marker.ticket.inputs == work.grown.inputs)
         else:
             markers = tuple(marker for marker in done if marker.ticket.stage == product.ledger)
-        ledger.finish(
-            Manifest(product.ledger, product.fingerprint, "done", product.configuration, len(markers), markers)
-        )
+        before = ledger.read_manifest()
+        spent = round(seconds + (before.seconds if before else 0.0), 3)
+        configuration, shards = product.configuration, len(markers)
+        ledger.finish(Manifest(product.ledger, product.fingerprint, "done", configuration, shards, markers, spent))

@@ -97,7 +97,7 @@ def read_totals(folder: RunFolder, ledgers: Iterable[str]) -> dict[str, StageTot
             reasons=dict(sorted(reasons.items())),
             details={unit: dict(sorted(counts.items())) for unit, counts in sorted(details.items())},
             numbers=dict(sorted(numbers.items())),
-            seconds=sum(marker.seconds for marker in markers),
+            seconds=manifest.seconds if manifest and manifest.seconds else sum(marker.seconds for marker in markers),
         )
     return found
 

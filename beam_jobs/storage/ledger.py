@@ -71,7 +71,10 @@ class Marker:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A stage as a whole. `state` is `started` or `done`; `configuration` is what its fingerprint stands for."""
+    """A stage as a whole. `state` is `started` or `done`; `configuration` is what its fingerprint stands for.
+
+    seconds: how long its jobs took so far, by the clock.
+    """
 
     stage: str
     fingerprint: str
@@ -79,6 +82,7 @@ class Manifest:
     configuration: Any
     shards: int
     markers: tuple[Marker, ...] = ()
+    seconds: float = 0.0
 
 
 class Ledger:
