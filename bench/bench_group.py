@@ -37,7 +37,7 @@ from beam_jobs.matching import near_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
 from beam_jobs.matching.image_rows import ImageRows
-from beam_jobs.matching.vectors import unit_rows
+from beam_jobs.matching.vectors import unit_rows, where_true
 from beam_jobs.storage.files import write_bytes
 from beam_jobs.storage.parquet import read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
@@ -194,7 +194,7 @@ def brute_pairs(vectors: np.ndarray, cosine: float) -> np.ndarray:
     units = unit_rows(vectors[chosen])
     found = []
     for start in range(0, len(vectors), 4096):
-        at, to = np.nonzero(units @ unit_rows(vectors[start : start + 4096]).T >= np.float32(cosine))
+        at, to = where_true(units @ unit_rows(vectors[start : start + 4096]).T >= np.float32(cosine))
         found.append(np.column_stack([at, to + start])[at < to + start])
     return np.concatenate(found)
 

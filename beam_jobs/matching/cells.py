@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_jobs.matching.threads import side_by_side
-from beam_jobs.matching.vectors import SLACK, Floats, Indices
+from beam_jobs.matching.vectors import SLACK, Floats, Indices, where_true
 
 MOST_VISITS = 24
 _SIMILARITIES_AT_ONCE = 1 << 21
@@ -108,7 +108,7 @@ def _near_cells(block: Floats, cells: Cells, margin: float) -> tuple[Indices, ND
     else:
         all_similarities = block @ centroids.T
         best = all_similarities.max(axis=1)
-        rows, near = np.nonzero(all_similarities >= (best - np.float32(margin + SLACK))[:, None])
+        rows, near = where_true(all_similarities >= (best - np.float32(margin + SLACK))[:, None])
         similarity = all_similarities[rows, near]
     gaps = (best[rows] - similarity).astype(np.float64)
     unsure = _unsure_rows(rows, gaps, margin, len(block))

@@ -24,6 +24,7 @@ from beam_jobs.matching.vectors import (
     exact_cosines,
     first_of_equals,
     unit_rows,
+    where_true,
 )
 
 TILE_ROWS, TILE_COLUMNS = 1024, 4096
@@ -181,16 +182,14 @@ def _tile(
 
 
 def _dense(a: Floats, b: Floats, lowest: float) -> tuple[Indices, Indices]:
-    at, to = np.nonzero(a @ b.T >= np.float32(lowest - SLACK))
-    return at, to
+    return where_true(a @ b.T >= np.float32(lowest - SLACK))
 
 
 def _bounded(a: Floats, b: Floats, closeness: Closeness) -> tuple[Indices, Indices]:
     """Pairs that may be close: half the squared distance inside the basis, and of the lengths outside it, is at most
     half the squared distance of all, which is 1 - cosine."""
     bound = _bounds(a, closeness, mirrored=False) @ _bounds(b, closeness, mirrored=True).T
-    at, to = np.nonzero(bound >= np.float32(closeness.lowest - 1 - _BOUND_SLACK))
-    return at, to
+    return where_true(bound >= np.float32(closeness.lowest - 1 - _BOUND_SLACK))
 
 
 def _bounds(units: Floats, closeness: Closeness, *, mirrored: bool) -> Floats:

@@ -49,6 +49,13 @@ def runs(ordered: NDArray[Any]) -> Iterator[tuple[int, slice]]:
         yield int(ordered[start]), slice(start, end)
 
 
+def where_true(matrix: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Rows and columns of what is true, by row: np.nonzero in a fraction of its time where that is little."""
+    flat = np.flatnonzero(matrix)
+    rows = flat // matrix.shape[1]
+    return rows, flat - rows * matrix.shape[1]
+
+
 def unit_rows(rows: Halves | Floats) -> Floats:
     """Rows of length one in float32."""
     wide = np.asarray(rows, dtype=np.float32)

@@ -96,7 +96,7 @@ def test_near_identical_rows_are_compared_in_proportion_to_their_number() -> Non
 
 def test_a_cell_of_any_size_is_read_in_tiles() -> None:
     rng = np.random.default_rng(4)
-    crowd = unit(0.9 * unit(rng.standard_normal((1, 64))) + 0.5 * unit(rng.standard_normal((12_000, 64))))
+    crowd = unit(0.9 * unit(rng.standard_normal((1, 64))) + 0.5 * unit(rng.standard_normal((6_000, 64))))
     work = Work()
     close_edges(crowd.astype(np.float16), len(crowd), closeness(64, 0.99), work)
     assert work.widest <= TILE_ROWS + TILE_COLUMNS
