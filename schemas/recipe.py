@@ -16,7 +16,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     group: [grouper, grouper: {option: value}]   # see schemas/grouping.py
     select: [steps]
     write: {samples_per_shard: 10000, caption: text}
-    limits: {failed_rows: 0.9, failed_shards: 0.0}
+    limits: {failed_rows: 0.9}
 """
 
 from __future__ import annotations
@@ -65,20 +65,18 @@ class Write:
 
 @dataclass(frozen=True)
 class Limits:
-    """Options of `limits:`: the shares of a stage's rows and shards that may fail before a run counts as failed.
+    """Options of `limits:`. failed_rows: the share of the planned rows that may fail to download.
 
-    A row that a rule drops has not failed. Beyond a limit the run ends with status 3, its outputs in place.
+    A row that a rule drops has not failed. Beyond the limit the run ends with status 3, its outputs in place.
     """
 
     failed_rows: float = 0.9
-    failed_shards: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("failed_rows", "failed_shards"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a share from 0 to 1; given {value!r}")
-            object.__setattr__(self, name, float(value))
+        share = self.failed_rows
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ValueError(f"failed_rows: expected a share from 0 to 1; given {share!r}")
+        object.__setattr__(self, "failed_rows", float(share))
 
 
 @dataclass(frozen=True)
@@ -222,5 +220,5 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "score": _score,
     "group": _group,
     "write": _section(Write, ("samples_per_shard", "caption")),
-    "limits": _section(Limits, ("failed_rows", "failed_shards")),
+    "limits": _section(Limits, ("failed_rows",)),
 }

@@ -81,14 +81,14 @@ def test_a_whole_recipe_is_read() -> None:
     assert ladder == Sample(None, 80_000, 7, ("cluster",), "not_in_ladder", ladder.place)
     assert [step.place.dotted for step in recipe.select[:3]] == ["select[0]", "select[1]", "select[2]"]
     assert recipe.write == Write(samples_per_shard=50, caption="text")
-    assert recipe.limits == Limits(failed_rows=0.5, failed_shards=0.0)
+    assert recipe.limits == Limits(failed_rows=0.5)
 
 
 def test_a_name_alone_is_a_recipe_of_defaults() -> None:
     recipe = parse_recipe("name: plain", "mine.yaml")
     assert (recipe.preselect, recipe.score, recipe.group.groupers, recipe.select) == ((), (), (), ())
     assert recipe.write == Write(samples_per_shard=10_000, caption="text")
-    assert recipe.limits == Limits(failed_rows=0.9, failed_shards=0.0)
+    assert recipe.limits == Limits(failed_rows=0.9)
     assert recipe.download.rows_per_shard == 10_000
 
 
