@@ -24,7 +24,14 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    JobServerOptions,
+    PipelineOptions,
+    PrismRunnerOptions,
+)
+from apache_beam.runners.portability.job_server import StopOnExitJobServer
+from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 from beam_jobs.progress import say
@@ -66,6 +73,23 @@ class InProcessRunner(PipelineRunner):
         return FnApiRunner(provision_info=provision).run_pipeline(pipeline, options)
 
 
+class KeptPrismRunner(PrismRunner):
+    """Beam's PrismRunner with one server for all pipelines of the same options.
+
+    Beam's own keeps whichever server was asked for first, also one that could not be had.
+    """
+
+    def default_job_server(self, options: PipelineOptions) -> StopOnExitJobServer:
+        key = str(options.view_as(PrismRunnerOptions)) + str(options.view_as(JobServerOptions))
+        if key not in _PRISM_SERVERS:
+            _PRISM_SERVERS[key] = StopOnExitJobServer(PrismJobServer(options))
+        return _PRISM_SERVERS[key]
+
+
+_PRISM_SERVERS: dict[str, StopOnExitJobServer] = {}
+_OUR_RUNNERS = {"DirectRunner": InProcessRunner, "PrismRunner": KeptPrismRunner}
+
+
 @dataclass
 class BeamRunner:
     """A checked choice of runner. Entering it finds or makes what it needs; leaving it gives signals back.
@@ -95,8 +119,9 @@ class BeamRunner:
 
     def options(self, *, job: str) -> PipelineOptions:
         """Options of one pipeline. Each needs its own: Beam writes into those that it runs with."""
-        beam_name = f"{__name__}.InProcessRunner" if self.name == "DirectRunner" else self.name
-        options = PipelineOptions([*self.filled, *self.flags, f"--runner={beam_name}"])
+        ours = _OUR_RUNNERS.get(self.name)
+        runner = f"{__name__}.{ours.__name__}" if ours else self.name
+        options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
         if self.name == "DataflowRunner":
             cloud = options.view_as(GoogleCloudOptions)
             cloud.job_name = f"{cloud.job_name or 'pairmill'}-{job}".replace("_", "-")
