@@ -82,6 +82,17 @@ def test_pipelines_in_sequence_give_the_same_files_on_each_runner(name: str, tmp
             assert {path.name: path.read_text() for path in folder.iterdir()} == FILES
 
 
+def test_the_default_runner_spreads_over_processes_when_told_to(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with choose_runner(["--direct_num_workers=2", "--direct_running_mode=multi_processing"]) as runner:
+        pipeline = beam.Pipeline(options=runner.options(job="toy"))
+        numbers = pipeline | beam.Create(range(8))
+        numbers | beam.Map(lambda number: Path(folder, str(number)).write_text(str(os.getpid())))
+        runner.wait(pipeline)
+    assert sorted(path.name for path in tmp_path.iterdir()) == list("01234567")
+    assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
+
+
 @pytest.mark.parametrize("name", ["DirectRunner", "PrismRunner", "SparkRunner"])
 def test_an_error_in_a_worker_fails_the_pipeline_with_its_words(name: str) -> None:
     def stumble(number: int) -> int:
