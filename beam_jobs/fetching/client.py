@@ -105,6 +105,8 @@ class Client:
                     failed = Failed("timeout", f"not complete within {options.deadline:g} s")
                 else:
                     failed = failure_of(error, timeout=options.timeout)
+                failed = failed.with_traceback(None)  # its frames would keep the response and its buffers
+                failed.__context__ = failed.__cause__ = None
                 self._let_go(trail)
             finally:
                 turn.release()

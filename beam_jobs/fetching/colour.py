@@ -6,8 +6,9 @@ In: an image opened by Pillow, or an array with its profile. Out: 8-bit arrays, 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image, ImageCms
 from beam_jobs.fetching.resize import Pixels
 
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+_CHANNELS = {"RGB": (3,), "L": (), "CMYK": (4,)}
+_STRIP = 4_000_000
 _TRANSPARENT = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
 
@@ -54,7 +57,7 @@ def to_bgr(raw: Raw) -> Pixels:
         return raw.pixels
     if transform is None and raw.mode == "RGB":
         return cv2.cvtColor(raw.pixels, cv2.COLOR_RGB2BGR)
-    image = Image.fromarray(np.ascontiguousarray(raw.pixels), raw.mode)
+    image = Image.frombytes(raw.mode, (raw.pixels.shape[1], raw.pixels.shape[0]), raw.pixels.tobytes())
     image = image.convert("RGB") if transform is None else ImageCms.applyTransform(image, transform) or image
     pixels = np.asarray(image)
     if raw.mode == "L":
@@ -62,35 +65,60 @@ def to_bgr(raw: Raw) -> Pixels:
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
 
 
-def flatten(image: Image.Image) -> Raw:
-    """An opened image of any mode as one of three, without transparency and at 8 bits."""
+def flatten(image: Image.Image, shrink: int = 1) -> Raw:
+    """A loaded image of any mode as one of three, without transparency and at 8 bits; its sides divided by `shrink`.
+
+    Large images go strip by strip, so that no second whole copy is ever held.
+    """
     icc = image.info.get("icc_profile")
     icc = icc if isinstance(icc, bytes) and icc else None
+    convert, mode, keeps_profile = _conversion(image)
+    rows = max(shrink, _STRIP // image.width // shrink * shrink)
+    if shrink == 1 and rows >= image.height:
+        return Raw(convert(image), mode, icc if keeps_profile else None)
+    width, height = image.width // shrink, image.height // shrink
+    pixels = np.empty((height, width, *_CHANNELS[mode]), np.uint8)
+    for top in range(0, height * shrink, rows):
+        bottom = min(top + rows, height * shrink)
+        strip = convert(image.crop((0, top, width * shrink, bottom)))
+        if shrink > 1:
+            strip = cv2.resize(strip, (width, (bottom - top) // shrink), interpolation=cv2.INTER_AREA)
+        pixels[top // shrink : bottom // shrink] = strip
+    return Raw(pixels, mode, icc if keeps_profile else None)
+
+
+def _conversion(image: Image.Image) -> tuple[Callable[[Image.Image], Pixels], str, bool]:
+    """How pixels of an image's mode become those of ours, which mode that is, and whether its profile is of it."""
     if image.mode in _TRANSPARENT or "transparency" in image.info:
-        return Raw(np.asarray(_on_white(image)), "RGB", icc)
+        return _on_white, "RGB", True
     if image.mode.startswith("I") or image.mode == "F":
-        return Raw(_eight_bits(image), "L", None)
+        return partial(_eight_bits, top=_top(image)), "L", False
     if image.mode == "1":
-        return Raw(np.asarray(image.convert("L")), "L", None)
+        return partial(_converted, mode="L"), "L", False
     if image.mode in _SPACES:
-        return Raw(np.asarray(image), image.mode, icc)
-    return Raw(np.asarray(image.convert("RGB")), "RGB", icc if image.mode in ("P", "RGBX") else None)
+        return np.asarray, image.mode, True
+    return partial(_converted, mode="RGB"), "RGB", image.mode in ("P", "RGBX")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _converted(image: Image.Image, mode: str) -> Pixels:
+    return np.asarray(image.convert(mode))
+
+
+def _on_white(image: Image.Image) -> Pixels:
     clear = image.convert("RGBA")
     white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
     white.alpha_composite(clear)
-    return white.convert("RGB")
+    return np.asarray(white.convert("RGB"))
 
 
-def _eight_bits(image: Image.Image) -> Pixels:
-    """16-bit, 32-bit and floating gray: the full range of the mode, or of the values where they exceed it."""
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all():
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    if image.mode == "F":
-        top = 1.0 if values.size and values.min() >= 0 and values.max() <= 1 else 255.0
-    else:
-        top = 65535.0
+def _top(image: Image.Image) -> float:
+    """The value that is white: of integers that of 16 bits, of fractions 1 where none is above, else 255."""
+    if image.mode != "F":
+        return 65535.0
+    least, most = image.getextrema()
+    return 1.0 if least >= 0 and most <= 1 else 255.0  # type: ignore[operator]
+
+
+def _eight_bits(image: Image.Image, top: float) -> Pixels:
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     return np.rint(values.clip(0, top) * (255.0 / top)).astype(np.uint8)

@@ -29,11 +29,12 @@ class Dead(Exception):
 class DecoderProcess:
     """One decoding process and its two pipes."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], lock: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            command,
+            [*command, str(lock)],
+            pass_fds=(lock,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

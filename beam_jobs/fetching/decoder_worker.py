@@ -6,12 +6,15 @@ Run by `decoders`, so that an image that kills or stalls a decoder costs itself 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import BinaryIO
 
 from schemas.download import DownloadSection
@@ -43,6 +46,7 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     Image.MAX_IMAGE_PIXELS = None
+    lock = int(sys.argv[1]) if len(sys.argv) > 1 else None
     answers.write(READY)
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -56,7 +60,7 @@ def main() -> None:
             return
         stored = b""
         try:
-            prepared = prepare(data, section)
+            prepared = prepare(data, section, alone=partial(_alone, lock))
             stored = prepared.data
             facts = {name: value for name, value in vars(prepared).items() if name != "data"}
         except Failed as failed:
@@ -66,6 +70,19 @@ def main() -> None:
         text = json.dumps(facts).encode()
         answers.write(FRAME.pack(len(text), len(stored)) + text)
         _write_all(answers, stored)
+
+
+@contextmanager
+def _alone(lock: int | None) -> Iterator[None]:
+    """Holds the lock that all processes of a pool share; without one, nothing."""
+    if lock is None:
+        yield
+        return
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(lock, fcntl.LOCK_UN)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import queue
+import tempfile
 import threading
 import time
 from collections import deque
@@ -55,6 +56,7 @@ class DecoderPool:
         with self._started:
             if not self._running:
                 self._running = True
+                self._lock = tempfile.TemporaryFile(prefix="pairmill-lock-")  # noqa: SIM115 - held by the processes
                 for thread in self._threads:
                     thread.start()
         job = _Job(section_bytes(section), data)
@@ -70,7 +72,7 @@ class DecoderPool:
                 thread.join()
 
     def _serve(self) -> None:
-        line = _Line(self._jobs, self._timeout, self._command)
+        line = _Line(self._jobs, self._timeout, self._command, self._lock.fileno())
         while line.step():
             pass
 
@@ -78,10 +80,11 @@ class DecoderPool:
 class _Line:
     """One process and the images on their way to it: at most two, so that it never waits for the next."""
 
-    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float, command: Sequence[str]) -> None:
+    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float, command: Sequence[str], lock: int) -> None:
         self._jobs = jobs
         self._timeout = timeout
         self._command = command
+        self._lock = lock
         self._process: DecoderProcess | None = None
         self._waiting: deque[_Job] = deque()
         self._sent: deque[_Job] = deque()
@@ -93,7 +96,7 @@ class _Line:
         try:
             while (job := self._next()) is not None:
                 self._waiting.appendleft(job)
-                self._process = self._process or DecoderProcess(self._command)
+                self._process = self._process or DecoderProcess(self._command, self._lock)
                 if not self._sent:
                     self._begun = time.monotonic()
                 self._sent.append(self._waiting.popleft())

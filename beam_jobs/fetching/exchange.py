@@ -157,19 +157,22 @@ class Exchange:
             raise Failed("too_large", f"{announced} bytes announced, more than {max_bytes}")
         parts: list[bytes] = []
         size = 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > max_bytes:
-                raise Failed("too_large", f"more than {max_bytes} bytes")
-            parts.append(part)
-            if size > self._options.large_bytes and not trail.reserved:
-                unsure = announced is None or "Content-Encoding" in response.headers
-                reserve = max_bytes if unsure else announced
-                await self._budget.acquire(reserve or 0)
-                trail.reserved = reserve or 0
-        if not size:
-            raise Failed("empty_body", "the answer holds no bytes")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        try:
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > max_bytes:
+                    raise Failed("too_large", f"more than {max_bytes} bytes")
+                parts.append(part)
+                if size > self._options.large_bytes and not trail.reserved:
+                    unsure = announced is None or "Content-Encoding" in response.headers
+                    reserve = max_bytes if unsure else announced
+                    await self._budget.acquire(reserve or 0)
+                    trail.reserved = reserve or 0
+            if not size:
+                raise Failed("empty_body", "the answer holds no bytes")
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        finally:
+            parts.clear()  # an exception's traceback would keep them for longer than their reservation
 
     def _obey_tags(self, robots_tags: list[str], reservations: list[str]) -> None:
         options = self._options

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
+HEAVY_PIXELS = 16_000_000
+_COSTLY = frozenset({"WEBP", "AVIF", "HEIC", "JXL"})
 UNDECODABLE = "Image decoding error"
 SWAPS_SIDES = frozenset({5, 6, 7, 8})
 
@@ -33,12 +35,13 @@ class Facts:
         return (self.height, self.width) if self.turn in SWAPS_SIDES else (self.width, self.height)
 
 
-def check_pixels(width: int, height: int, section: DownloadSection) -> None:
-    """The safety bound: before anything is decoded."""
+def check_pixels(width: int, height: int, kind: str, section: DownloadSection) -> None:
+    """The safety bound: before anything is decoded. Decoders that hold several copies get five eighths of it."""
     if width <= 0 or height <= 0:
         raise Failed("decode_error", UNDECODABLE)
-    if width * height > section.max_pixels:
-        raise Failed("too_many_pixels", f"image of {width} x {height} pixels is above the cap of {section.max_pixels}")
+    most = section.max_pixels * 5 // 8 if kind in _COSTLY else section.max_pixels
+    if width * height > most:
+        raise Failed("too_many_pixels", f"{kind} of {width} x {height} pixels is above the cap of {most}")
 
 
 def check_wanted(width: int, height: int, section: DownloadSection) -> None:
@@ -49,3 +52,10 @@ def check_wanted(width: int, height: int, section: DownloadSection) -> None:
         raise Failed("too_many_pixels", "image area too large")
     if section.max_aspect_ratio is not None and max(width, height) / min(width, height) > section.max_aspect_ratio:
         raise Failed("aspect_ratio", "aspect ratio too large")
+
+
+def whole_shrink(facts: Facts, wanted: tuple[int, int] | None) -> int:
+    """By which whole number the sides of a very large image may be divided before it is resized; 1 for all others."""
+    if wanted is None or facts.width * facts.height <= HEAVY_PIXELS:
+        return 1
+    return max(1, min(facts.width // wanted[0], facts.height // wanted[1]) // 4)

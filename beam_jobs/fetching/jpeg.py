@@ -13,7 +13,7 @@ from PIL import Image
 
 from beam_jobs.fetching.colour import Raw, flatten, needs_conversion
 from beam_jobs.fetching.exif import exif_json, tiff_orientation
-from beam_jobs.fetching.facts import UNDECODABLE, Facts, check_pixels
+from beam_jobs.fetching.facts import HEAVY_PIXELS, UNDECODABLE, Facts, check_pixels, whole_shrink
 from beam_jobs.fetching.resize import Pixels
 from beam_jobs.fetching.sniff import JpegHeader, read_jpeg_header
 from schemas.download import DownloadSection
@@ -37,6 +37,12 @@ class JpegSource:
         self._header = header
 
     @property
+    def heavy(self) -> bool:
+        """Whether decoding holds so much memory that one such image at a time is enough: not so at reduced scale."""
+        whole = self._header.progressive or self._header.components not in _MODES
+        return whole and self.facts.width * self.facts.height > HEAVY_PIXELS
+
+    @property
     def recoloured(self) -> bool:
         """Whether decoding changes colours or the mode: then the stored bytes are no substitute."""
         mode = {1: "L", 3: "RGB"}.get(self._header.components, "CMYK")
@@ -46,7 +52,7 @@ class JpegSource:
         """Pixels with a margin above `wanted` (width, height), or of the full size."""
         modes = _MODES.get(self._header.components)
         if modes is None or self._header.precision != 8:
-            return self._decode_carefully()
+            return self._decode_carefully(wanted)
         colours, mode = modes
         width, height = self.facts.width, self.facts.height
         least = _least_size(width, height, wanted)
@@ -60,7 +66,7 @@ class JpegSource:
             elif any(words in said for words in _DAMAGE):
                 raise Failed("decode_error", UNDECODABLE) from error
         if pixels is None:
-            return self._decode_carefully()
+            return self._decode_carefully(wanted)
         return Raw(pixels[:, :, 0] if mode == "L" else pixels, mode, self._header.icc)
 
     def _decode_ended(self, colours: str, least: tuple[int, int]) -> Pixels:
@@ -70,30 +76,19 @@ class JpegSource:
         except ValueError as error:
             raise Failed("truncated", UNDECODABLE) from error
 
-    def _decode_carefully(self) -> Raw:
+    def _decode_carefully(self, wanted: tuple[int, int] | None) -> Raw:
         """By Pillow: more modes, and indifferent to what does not touch the pixels."""
         try:
             with Image.open(io.BytesIO(self._data), formats=["JPEG", "MPO"]) as image:
                 image.load()
-                raw = flatten(image)
-        except Failed:
-            raise
+                if image.size != (self.facts.width, self.facts.height):
+                    raise Failed("decode_error", UNDECODABLE)
+                return flatten(image, whole_shrink(self.facts, wanted))
         except OSError as error:
             reason = "truncated" if "truncated" in str(error) else "decode_error"
             raise Failed(reason, UNDECODABLE) from error
-        except (
-            SyntaxError,
-            ValueError,
-            TypeError,
-            IndexError,
-            KeyError,
-            OverflowError,
-            MemoryError,
-        ) as error:
+        except (SyntaxError, ValueError, TypeError, IndexError, KeyError, OverflowError, MemoryError) as error:
             raise Failed("decode_error", UNDECODABLE) from error
-        if raw.pixels.shape[:2] != (self.facts.height, self.facts.width):
-            raise Failed("decode_error", UNDECODABLE)
-        return raw
 
 
 def _decode(data: bytes, colours: str, least: tuple[int, int]) -> Pixels:
@@ -108,7 +103,7 @@ def open_jpeg(data: bytes, section: DownloadSection) -> JpegSource:
     if header is None:
         reason = "decode_error" if b"\xff\xd9" in data[-64:] else "truncated"
         raise Failed(reason, UNDECODABLE)
-    check_pixels(header.width, header.height, section)
+    check_pixels(header.width, header.height, "JPEG", section)
     exif = exif_json(header.exif, location=section.exif_location) if section.extract_exif else None
     orientation = tiff_orientation(header.exif) if header.exif else 1
     return JpegSource(data, header, Facts("JPEG", header.width, header.height, orientation, orientation, exif=exif))

@@ -7,6 +7,8 @@ read from the header and checked before anything is decoded.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from beam_jobs.fetching.colour import to_bgr
@@ -38,8 +40,13 @@ class Prepared:
     sha256: str
 
 
-def prepare(data: bytes, section: DownloadSection) -> Prepared:
-    """Prepares one image, or raises Failed: svg, not_an_image, truncated, decode_error, too_small ..."""
+def prepare(
+    data: bytes, section: DownloadSection, *, alone: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Prepared:
+    """Prepares one image, or raises Failed: svg, not_an_image, truncated, decode_error, too_small ...
+
+    alone: what is held while a very large image is decoded, so that only one is at a time.
+    """
     if len(data) < section.min_bytes:
         raise Failed("too_small", "image too small")
     kind = sniff(data)
@@ -48,12 +55,12 @@ def prepare(data: bytes, section: DownloadSection) -> Prepared:
     if kind is None or kind not in RASTERS:
         raise Failed("not_an_image", UNDECODABLE)
     source = open_jpeg(data, section) if kind == "JPEG" else open_raster(data, kind, section)
-    width, height = source.facts.displayed
-    check_wanted(width, height, section)
-    if section.disable_all_reencoding:
-        return _prepared(data, data, None, source.facts, None)
-    stored = _process(data, source, section)
-    return _prepared(data, *stored, source.facts, (width, height))
+    with alone() if source.heavy else nullcontext():
+        width, height = source.facts.displayed
+        check_wanted(width, height, section)
+        if section.disable_all_reencoding:
+            return _prepared(data, data, None, source.facts, None)
+        return _prepared(data, *_process(data, source, section), source.facts, (width, height))
 
 
 def _process(data: bytes, source: JpegSource | RasterSource, section: DownloadSection) -> tuple[bytes, tuple[int, int]]:

@@ -61,8 +61,8 @@ class FetchOptions:
     host_delay: float = 0.0
     host_failures: int = 30
     host_probe: int = 50
-    large_bytes: int = 2_097_152
-    held_bytes: int = 402_653_184
+    large_bytes: int = 1_048_576
+    held_bytes: int = 201_326_592
     retries: int = 2
     backoff: float = 1.0
     accept: str = "image/*,*/*;q=0.5"

@@ -10,12 +10,13 @@ import io
 import struct
 import warnings
 import zlib
+from functools import cached_property
 
 from PIL import Image, UnidentifiedImageError
 
 from beam_jobs.fetching.colour import Raw, flatten, needs_conversion
 from beam_jobs.fetching.exif import ORIENTATION, pillow_exif_json
-from beam_jobs.fetching.facts import UNDECODABLE, Facts, check_pixels
+from beam_jobs.fetching.facts import HEAVY_PIXELS, UNDECODABLE, Facts, check_pixels, whole_shrink
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
@@ -39,11 +40,35 @@ _BROKEN = (
 
 
 class RasterSource:
-    """An image that Pillow opened, its header read and found acceptable."""
+    """An image that Pillow opened, its size found acceptable."""
 
-    def __init__(self, image: Image.Image, facts: Facts) -> None:
-        self.facts = facts
+    def __init__(self, image: Image.Image, data: bytes, kind: str, section: DownloadSection) -> None:
         self._image = image
+        self._data = data
+        self._kind = kind
+        self._section = section
+
+    @property
+    def heavy(self) -> bool:
+        """Whether decoding holds so much memory that one such image at a time is enough."""
+        return self._image.width * self._image.height > HEAVY_PIXELS
+
+    @cached_property
+    def facts(self) -> Facts:
+        """All that is known without decoding; of a PNG, whose EXIF may come last, with it."""
+        image, section = self._image, self._section
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if self._kind == "PNG":
+                    image.load()  # here, since damage would be lost inside getexif
+                orientation = _orientation(image)
+                exif = pillow_exif_json(image, location=section.exif_location) if section.extract_exif else None
+                frames = count_frames(image, self._data, self._kind)
+        except _BROKEN as error:
+            raise _broken(error) from error
+        turn = 1 if self._kind == "TIFF" else orientation  # Pillow turns TIFF itself
+        return Facts(self._kind, image.width, image.height, orientation, turn, frames, exif)
 
     @property
     def recoloured(self) -> bool:
@@ -52,19 +77,17 @@ class RasterSource:
         return mode not in ("RGB", "L") or needs_conversion(self._image.info.get("icc_profile"), mode)
 
     def decode(self, wanted: tuple[int, int] | None) -> Raw:
-        """All pixels of the first frame; `wanted` is of no use to these decoders."""
-        del wanted
-        image = self._image
+        """The first frame: all pixels, or of a very large image so few that four are left for each pixel wanted."""
+        image, facts = self._image, self.facts
         try:
             image.load()
-            raw = flatten(image)
+            if image.size != (facts.width, facts.height):
+                raise Failed("decode_error", UNDECODABLE)
+            return flatten(image, whole_shrink(facts, wanted))
         except _BROKEN as error:
             raise _broken(error) from error
         finally:
             image.close()
-        if raw.pixels.shape[:2] != (self.facts.height, self.facts.width):
-            raise Failed("decode_error", UNDECODABLE)
-        return raw
 
 
 def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSource:
@@ -74,20 +97,14 @@ def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSourc
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_PILLOW_NAMES.get(kind, [kind]))
-            check_pixels(image.width, image.height, section)
-            if kind == "PNG":
-                image.load()  # EXIF may come after the pixels; damage must be met here, not inside getexif
-            orientation = _orientation(image)
-            exif = pillow_exif_json(image, location=section.exif_location) if section.extract_exif else None
-            frames = count_frames(image, data, kind)
     except Image.DecompressionBombError as error:
         raise Failed("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
         raise Failed("decode_error", UNDECODABLE) from error
     except _BROKEN as error:
         raise _broken(error) from error
-    turn = 1 if kind == "TIFF" else orientation  # Pillow turns TIFF itself
-    return RasterSource(image, Facts(kind, image.width, image.height, orientation, turn, frames, exif))
+    check_pixels(image.width, image.height, kind, section)
+    return RasterSource(image, data, kind, section)
 
 
 def count_frames(image: Image.Image, data: bytes, kind: str) -> int:

@@ -71,6 +71,7 @@ class JpegHeader:
     height: int
     components: int
     precision: int
+    progressive: bool
     exif: bytes | None
     icc: bytes | None
 
@@ -78,7 +79,7 @@ class JpegHeader:
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
     """The segments up to the first scan; None where there is no frame header before it."""
     at, end = 2, len(data)
-    frame: tuple[int, int, int, int] | None = None
+    frame: tuple[int, int, int, int, bool] | None = None
     exif: bytes | None = None
     icc: dict[int, bytes] = {}
     while at + 4 <= end:
@@ -100,7 +101,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
         body = at + 4
         if marker in _FRAMES and frame is None and body + 6 <= end:
             precision, height, width, components = struct.unpack_from(">BHHB", data, body)
-            frame = (width, height, components, precision)
+            frame = (width, height, components, precision, marker not in (0xC0, 0xC1))
         elif marker == 0xE1 and exif is None and data.startswith(b"Exif\0", body):
             exif = data[body + 6 : at + 2 + length]
         elif marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", body) and body + 14 <= end:

@@ -21,7 +21,7 @@ FRAGILE = """
 import os, pathlib, signal, time
 from beam_jobs.fetching import decoder_worker, pixels
 true = pixels.prepare
-def prepare(data, section):
+def prepare(data, section, **options):
     if data.startswith(b"CRASH"):
         os.kill(os.getpid(), signal.SIGSEGV)
     if data.startswith(b"HANG"):
@@ -31,7 +31,7 @@ def prepare(data, section):
         if not os.path.exists(name):
             pathlib.Path(name.decode()).touch()
             os._exit(1)
-    return true(data, section)
+    return true(data, section, **options)
 pixels.prepare = prepare
 decoder_worker.main()
 """
@@ -72,11 +72,11 @@ def test_failures_keep_their_class_and_message(pool):
 
 
 def test_images_larger_than_a_pipe_do_not_block(pool):
-    images = [picture(1200, value) for value in range(4)] + [picture()] * 4
-    assert min(map(len, images[:4])) > 1 << 22
+    images = [picture(800, value) for value in range(4)] + [picture()] * 4
+    assert min(map(len, images[:4])) > 1 << 20
     whole = DownloadSection(resize="no", encode_format="png")
     futures = [pool.submit(image, whole) for image in images]
-    assert [future.result(20).width for future in futures] == [1200] * 4 + [64] * 4
+    assert [future.result(20).width for future in futures] == [800] * 4 + [64] * 4
 
 
 def test_a_crash_and_a_hang_cost_their_own_image_only(fragile):

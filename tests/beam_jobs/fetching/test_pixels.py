@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 from collections import Counter
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -279,3 +280,36 @@ def test_bytes_are_kept_where_nothing_has_to_change():
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         DownloadSection(**options)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "CMYK", "I;16"])
+def test_very_large_images_go_strip_by_strip(mode):
+    """A wide gradient of 17 megapixels: shrunk in strips it is what it is when resized whole."""
+    ramp = np.linspace(0, 255, 8500, dtype=np.uint8)
+    gray = np.broadcast_to(ramp, (2000, 8500))
+    if mode == "I;16":
+        image = Image.fromarray(gray.astype(np.uint16) * 257)
+    else:
+        white = Image.fromarray(np.full_like(gray, 255))
+        dark = Image.fromarray(255 - gray)
+        bands = {"RGB": [gray] * 3, "RGBA": [gray] * 3 + [white], "L": [gray], "CMYK": [0 * gray] * 3 + [dark]}[mode]
+        channels = [
+            band if isinstance(band, Image.Image) else Image.fromarray(np.ascontiguousarray(band)) for band in bands
+        ]
+        image = Image.merge(mode, channels) if len(channels) > 1 else channels[0]
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    data = saved(image, kind, **({"compress_level": 1} if kind == "PNG" else {"compression": "tiff_lzw"}))
+    held = []
+
+    @contextmanager
+    def alone():
+        held.append("taken")
+        yield
+        held.append("given back")
+
+    prepared = prepare(data, DownloadSection(resize="keep_ratio", image_size=100, encode_format="png"), alone=alone)
+    pixels = decoded(prepared).astype(int)
+    assert (prepared.width, prepared.height, prepared.original_width) == (425, 100, 8500)
+    assert held == ["taken", "given back"]
+    expected = cv2.resize(gray.astype(np.float32), (425, 100), interpolation=cv2.INTER_AREA)
+    assert np.abs(pixels - expected[:, :, None]).max() < 2
