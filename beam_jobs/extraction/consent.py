@@ -76,7 +76,8 @@ def forbidding(directives: Iterable[str], options: ExtractOptions) -> str | None
     return None
 
 
-def _of_robots_line(line: str) -> list[str]:
+@lru_cache(maxsize=16_384)
+def _of_robots_line(line: str) -> tuple[str, ...]:
     """The directives of one line; an agent's name and a colon scope what follows."""
     found: list[str] = []
     scope = ""
@@ -86,4 +87,4 @@ def _of_robots_line(line: str) -> list[str]:
             scope = "" if name in ("", "*") else f"{name}:"
             part = rest
         found.extend(scope + word for word in _WORDS.split(part) if word in _KNOWN)
-    return found
+    return tuple(found)

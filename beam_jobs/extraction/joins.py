@@ -15,36 +15,40 @@ _PLAIN = re.compile(
     r"(/|(?:\.\.?/)*)"
     r"([^\s:;?#./\x00-\x20][^\s:;?#/\x00-\x20]*(?:/[^\s:;?#./\x00-\x20][^\s:;?#/\x00-\x20]*)*/?(?:\?[^\s:;?#/\x00-\x20]+)?)"
 )
-_PROBE = "x"
+# bases whose folder can be read off: no dot segments, empty segments or parameters in the path
+_BASE = re.compile(r"(https?://[^/?#;\\\s\x00-\x20\[\]]+)((?:/[^/?#;.\s\x00-\x20][^/?#;\s\x00-\x20]*)*/?)(?:[?#]|$)")
 
 
 class Joiner:
     """The links of one page. Raises nothing: a link that cannot be joined stays as it is, as in cc2dataset."""
 
-    __slots__ = ("_base", "_plain", "_prefixes")
+    __slots__ = ("_base", "_parts", "_prefixes")
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._plain = base.startswith(("http://", "https://"))
-        self._prefixes: dict[str, str | None] = {}
+        self._parts = _BASE.match(base)
+        self._prefixes: dict[str, str] = {}
 
     def join(self, link: str) -> str:
         if link.startswith(("http://", "https://")):
             return link
-        parts = _PLAIN.fullmatch(link) if self._plain else None
-        if parts is not None:
-            first, rest = parts.groups()
-            if first not in self._prefixes:
-                self._prefixes[first] = self._prefix(first)
-            prefix = self._prefixes[first]
-            if prefix is not None:
-                return prefix + rest
+        if self._parts is not None:
+            plain = _PLAIN.fullmatch(link)
+            if plain is not None:
+                first, rest = plain.groups()
+                prefix = self._prefixes.get(first)
+                return (self._prefix(first) if prefix is None else prefix) + rest
         return join_as_cc2dataset(self._base, link)
 
-    def _prefix(self, first: str) -> str | None:
-        """What urljoin puts in place of a reference's first part; None where it does more than that."""
-        joined = join_as_cc2dataset(self._base, first + _PROBE)
-        return joined[: -len(_PROBE)] if joined.endswith("/" + _PROBE) else None
+    def _prefix(self, first: str) -> str:
+        """Where a reference's first part leads: the root, the base's folder, or one above it."""
+        assert self._parts is not None
+        origin, path = self._parts.groups()
+        folders = [] if first == "/" else path.split("/")[1:-1]
+        up = first.count("../")
+        folders = folders[: max(0, len(folders) - up)] if up else folders
+        prefix = self._prefixes[first] = "/".join([origin, *folders, ""])
+        return prefix
 
 
 def join_as_cc2dataset(base: str, link: str) -> str:

@@ -1,81 +1,103 @@
 """Licences that a page states for itself or for an image: rel=license, Creative Commons links, RDFa, JSON-LD, metas.
 
-In: elements as a page's reader meets them. Out: the licence's URL (or words), for a figure and for the page.
+In: a parsed page and its text. Out: the licence's URL (or words), for each figure and for the page.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selectolax.lexbor import LexborNode
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _COMMONS = ("creativecommons.org/licenses/", "creativecommons.org/publicdomain/", "creativecommons.org/licences/")
 _PROPERTIES = frozenset(
     {"license", "cc:license", "dct:license", "dcterms:license", "schema:license", "xhv:license", "dc:rights"}
 )
 _METAS = ("license", "licence", "dcterms.license", "dc.rights.license", "dcterms.rights", "dc.rights", "rights")
+_STATED = '[rel~="license" i], [property*="icense" i], [itemprop~="license" i], [property="dc:rights" i]'
+_LINKED = 'a[href*="creativecommons.org/"]'
+_DESCRIBED = 'script[type="application/ld+json" i]'
+_MARKS = ("icens", "ICENS", "creativecommons.org/", "dc:rights")
 _LONGEST = 500
 _LARGEST_SCRIPT = 1_000_000
-_IN_FIGURE = 'a[rel~="license"], link[rel~="license"], a[href*="creativecommons.org/"], [property="cc:license"]'
+_ANCESTORS = 24
 
 
-class LicenceFinder:
-    """Gathers a page's statements; the strongest kind wins, the first of its kind."""
+@dataclass(frozen=True)
+class Licences:
+    """figures: by the figure's node id."""
 
-    def __init__(self) -> None:
-        self._stated: str | None = None
-        self._linked: str | None = None
-        self._described: list[Any] = []
-        self._figures: dict[int, str | None] = {}
+    page: str | None = None
+    figures: dict[int, str] = field(default_factory=dict)
 
-    def link(self, node: LexborNode) -> None:
-        """An `<a>`, `<link>` or `<meta>`: rel=license, an RDFa or microdata property, or a Creative Commons link."""
-        given = node.attributes
-        target = (given.get("href") or given.get("content") or given.get("resource") or "").strip()
+
+def find_licences(tree: LexborHTMLParser, text: str, metas: Sequence[tuple[str, str]]) -> Licences:
+    """What a page states; of its statements for itself the strongest kind wins, the first of its kind.
+
+    Stated (rel, RDFa, microdata), described in JSON-LD, named in a meta, or only linked to Creative Commons.
+    """
+    named = next((value.strip()[:_LONGEST] for name, value in metas if name in _METAS and value.strip()), None)
+    if not any(mark in text for mark in _MARKS):
+        return Licences(named)
+    figures: dict[int, str] = {}
+    stated = _first(((node, _target(node)) for node in tree.css(_STATED) if _states(node)), figures)
+    linked = _first(((node, _commons(node)) for node in tree.css(_LINKED)), figures)
+    described = next((found for value in _descriptions(tree) for found in _licences_in(value)), None)
+    return Licences(stated or described or named or linked, figures)
+
+
+def _first(statements: Iterable[tuple[LexborNode, str]], figures: dict[int, str]) -> str | None:
+    """The first statement of a kind for the page; those inside figures are noted for them."""
+    first = None
+    for node, target in statements:
         if not target:
-            return
-        words = " ".join(given.get(name) or "" for name in ("rel", "property", "itemprop")).lower().split()
-        if self._stated is None and _PROPERTIES.intersection(words):
-            self._stated = target[:_LONGEST]
-        elif self._linked is None and is_commons(target):
-            self._linked = target[:_LONGEST]
+            continue
+        figure = enclosing(node, "figure")
+        if figure is not None:
+            figures.setdefault(figure.mem_id, target)
+        first = first or target
+    return first
 
-    def script(self, node: LexborNode) -> None:
-        """A `<script>`; JSON-LD is kept until someone asks."""
-        if (node.attributes.get("type") or "").strip().lower() != "application/ld+json":
-            return
+
+def enclosing(node: LexborNode, tag: str) -> LexborNode | None:
+    """The nearest ancestor of that tag."""
+    above = node.parent
+    for _ in range(_ANCESTORS):
+        if above is None or above.tag == tag:
+            return above
+        above = above.parent
+    return None
+
+
+def _states(node: LexborNode) -> bool:
+    given = node.attributes
+    words = " ".join(given.get(name) or "" for name in ("rel", "property", "itemprop")).lower().split()
+    return not _PROPERTIES.isdisjoint(words)
+
+
+def _target(node: LexborNode) -> str:
+    given = node.attributes
+    return (given.get("href") or given.get("content") or given.get("resource") or "").strip()[:_LONGEST]
+
+
+def _commons(node: LexborNode) -> str:
+    target = _target(node)
+    return target if any(place in target for place in _COMMONS) else ""
+
+
+def _descriptions(tree: LexborHTMLParser) -> Iterator[Any]:
+    """The page's JSON-LD documents that speak of licences."""
+    for node in tree.css(_DESCRIBED):
         text = node.text()
         if "icense" in text and len(text) <= _LARGEST_SCRIPT:
             try:
-                self._described.append(json.loads(text))
+                yield json.loads(text)
             except (ValueError, RecursionError):
-                return
-
-    def of_figure(self, figure: LexborNode | None) -> str | None:
-        """The licence stated inside a `<figure>`, for its image."""
-        if figure is None:
-            return None
-        key = figure.mem_id
-        if key not in self._figures:
-            node = figure.css_first(_IN_FIGURE)
-            given = {} if node is None else node.attributes
-            target = given.get("href") or given.get("content") or given.get("resource")
-            self._figures[key] = target[:_LONGEST] if target else None
-        return self._figures[key]
-
-    def of_page(self, metas: Sequence[tuple[str, str]]) -> str | None:
-        """The page's licence: as stated, as described in JSON-LD, as a meta, or as a Creative Commons link."""
-        described = next((found for value in self._described for found in _licences_in(value)), None)
-        named = next((value.strip()[:_LONGEST] for name, value in metas if name in _METAS and value.strip()), None)
-        return self._stated or described or named or self._linked
-
-
-def is_commons(target: str) -> bool:
-    """Whether a link is to a Creative Commons licence or public-domain deed."""
-    return "creativecommons.org/" in target and any(place in target for place in _COMMONS)
+                continue
 
 
 def _licences_in(value: Any, depth: int = 0) -> Iterator[str]:

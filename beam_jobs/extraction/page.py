@@ -1,4 +1,4 @@
-"""One HTML page, parsed as the HTML standard says, in one pass over its tree.
+"""One HTML page, parsed as the HTML standard says.
 
 In: the page's bytes and the charset that its transport declares. Out: a Page: its title, language, base and
 metadata, and its images in document order with the text around them. References stay as the page writes them.
@@ -6,36 +6,23 @@ metadata, and its images in document order with the text around them. References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from beam_jobs.extraction.charset import of_declaration, sniff
 from beam_jobs.extraction.encodings import decode
-from beam_jobs.extraction.licences import LicenceFinder
+from beam_jobs.extraction.image_attributes import Reference, pixels, references_of
+from beam_jobs.extraction.licences import Licences, find_licences
 from beam_jobs.extraction.nesting import shallow
-from beam_jobs.extraction.srcset import best_candidate, parse_srcset
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-Attributes = Mapping[str, str | None]
-
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _UNREAD = frozenset({"script", "style", "template", "textarea", "title"})
-_LAZY_SOURCES = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-original-src")
-_LAZY_SRCSETS = ("data-srcset", "data-lazy-srcset")
 _ANCESTORS = 24
 _HEADING_CHARACTERS = 300
-_ATTRIBUTE_REFERENCES = ("src", "srcset", "picture", "lazy")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One way in which an element names its image. `origin`: src, srcset, picture, lazy or og."""
-
-    origin: str
-    src: str
+_NEIGHBOURS = 200
 
 
 @dataclass(slots=True)
@@ -45,14 +32,13 @@ class Image:
     alt: str | None
     title: str | None
     label: str | None
-    figcaption: str | None
     heading: str | None
     position: int
     width: int | None
     height: int | None
     licence: str | None
     references: tuple[Reference, ...]
-    place: int
+    figcaption: str | None = None
     before: str | None = None
     after: str | None = None
 
@@ -75,18 +61,24 @@ def read_page(data: bytes, *, charset: str | None = None, context_characters: in
     from selectolax.lexbor import LexborHTMLParser
 
     encoding, certain = sniff(data, charset)
-    tree = LexborHTMLParser(shallow(decode(data, encoding)))
+    text = shallow(decode(data, encoding))
+    tree = LexborHTMLParser(text)
     if not certain:
         declared = _declared(tree)
         if declared is not None and declared != encoding:
             encoding = declared
-            tree = LexborHTMLParser(shallow(decode(data, encoding)))
-    reader = _Reader(context_characters)
+            text = shallow(decode(data, encoding))
+            tree = LexborHTMLParser(text)
+    page = Page(encoding=encoding)
+    _read_head(tree, page)
+    licences = find_licences(tree, text, page.metas)
+    page.licence = licences.page
     root = tree.root
-    if root is not None:
+    if root is not None and tree.css_first("img") is not None:
+        reader = _BodyReader(licences, context_characters)
         reader.read(root)
-    reader.page.encoding = encoding
-    return reader.page
+        page.images = reader.images
+    return page
 
 
 def _declared(tree: LexborHTMLParser) -> str | None:
@@ -99,166 +91,131 @@ def _declared(tree: LexborHTMLParser) -> str | None:
     return None
 
 
-class _Reader:
+def _read_head(tree: LexborHTMLParser, page: Page) -> None:
+    """What a page says of itself; parsers move such elements about, so they are read wherever they stand."""
+    for node in tree.css("html, title, base[href], meta"):
+        tag = node.tag
+        if tag == "meta":
+            given = node.attributes
+            name = given.get("name") or given.get("property") or given.get("http-equiv")
+            if name:
+                page.metas.append((name.strip().lower(), given.get("content") or ""))
+        elif tag == "base":
+            page.base = node.attributes["href"] or "" if page.base is None else page.base
+        elif tag == "title":
+            if page.title is None and (node.parent is None or node.parent.tag != "svg"):
+                page.title = " ".join(node.text().split()) or None
+        elif page.language is None:
+            page.language = (node.attributes.get("lang") or "").strip() or None
+    if page.language is None:
+        page.language = next((value.strip() for name, value in page.metas if name == "content-language"), "") or None
+
+
+class _BodyReader:
     """Walks a tree once. Texts are gathered as they pass, so that each image knows its place among them."""
 
-    def __init__(self, context_characters: int) -> None:
-        self.page = Page()
+    def __init__(self, licences: Licences, context_characters: int) -> None:
+        self.images: list[Image] = []
+        self._licences = licences
         self._context = context_characters
         self._texts: list[str] = []
-        self._length = 0
+        self._clean: list[bool] = []
+        self._places: list[int] = []
         self._heading: LexborNode | None = None
         self._heading_text: str | None = None
-        self._captions: dict[int, str | None] = {}
-        self._licences = LicenceFinder()
-        self._unread: int | None = None
-        self._handlers: dict[str, Callable[[LexborNode], None]] = {
-            "img": self._image,
-            "meta": self._meta,
-            "base": self._base,
-            "html": self._html,
-            "title": self._title,
-            "script": self._licences.script,
-            "link": self._licences.link,
-            "a": self._licences.link,
-        }
+        self._captions: dict[int, str] = {}
+        self._captioned: list[tuple[int, Image]] = []
 
     def read(self, root: LexborNode) -> None:
-        handlers = self._handlers
+        unread: int | None = None
         for node in root.traverse(include_text=True):
             tag = node.tag
             if tag == "-text":
-                self._text(node)
-                continue
-            if tag is None:
-                continue
-            handler = handlers.get(tag)
-            if handler is not None:
-                handler(node)
-            if tag in _HEADINGS:
+                if unread is not None and node.mem_id == unread:
+                    unread = None
+                    continue
+                self._texts.append(node.text_content or "")
+            elif tag == "img":
+                self._image(node)
+            elif tag in _HEADINGS:
                 self._heading, self._heading_text = node, None
-            if tag in _UNREAD:
+            elif tag in _UNREAD:
                 child = node.first_child
-                self._unread = None if child is None else child.mem_id
-        self._finish()
-
-    def _text(self, node: LexborNode) -> None:
-        if self._unread is not None and node.mem_id == self._unread:
-            self._unread = None
-            return
-        words = " ".join((node.text_content or "").split())
-        if words:
-            self._texts.append(words)
-            self._length += len(words) + 1
+                unread = None if child is None else child.mem_id
+            elif tag == "figcaption":
+                self._caption(node)
+        self._clean = [False] * len(self._texts)
+        for image, place in zip(self.images, self._places, strict=True):
+            image.before = _last_words(self._before(place), self._context)
+            image.after = _first_words(self._after(place), self._context)
+        for figure, image in self._captioned:
+            image.figcaption = self._captions.get(figure)
 
     def _image(self, node: LexborNode) -> None:
         given = node.attributes
         figure, picture = _surroundings(node)
-        self.page.images.append(
-            Image(
-                alt=(given["alt"] or "") if "alt" in given else None,
-                title=given.get("title"),
-                label=given.get("aria-label"),
-                figcaption=self._caption(figure),
-                heading=self._heading_words(),
-                position=len(self.page.images),
-                width=pixels(given.get("width")),
-                height=pixels(given.get("height")),
-                licence=self._licences.of_figure(figure),
-                references=references_of(given, picture),
-                place=self._length,
-            )
+        image = Image(
+            alt=(given["alt"] or "") if "alt" in given else None,
+            title=given.get("title"),
+            label=given.get("aria-label"),
+            heading=self._heading_words(),
+            position=len(self.images),
+            width=pixels(given.get("width")),
+            height=pixels(given.get("height")),
+            licence=None if figure is None else self._licences.figures.get(figure),
+            references=references_of(given, picture),
         )
+        if figure is not None:
+            self._captioned.append((figure, image))
+        self.images.append(image)
+        self._places.append(len(self._texts))
 
-    def _caption(self, figure: LexborNode | None) -> str | None:
-        if figure is None:
-            return None
-        key = figure.mem_id
-        if key not in self._captions:
-            caption = figure.css_first("figcaption")
-            words = "" if caption is None else " ".join(caption.text(separator=" ").split())
-            self._captions[key] = words or None
-        return self._captions[key]
+    def _caption(self, node: LexborNode) -> None:
+        figure, _ = _surroundings(node)
+        if figure is not None and figure not in self._captions:
+            words = " ".join(node.text(separator=" ").split())
+            if words:
+                self._captions[figure] = words
 
     def _heading_words(self) -> str | None:
         if self._heading_text is None and self._heading is not None:
             self._heading_text = " ".join(self._heading.text(separator=" ").split())[:_HEADING_CHARACTERS]
         return self._heading_text or None
 
-    def _meta(self, node: LexborNode) -> None:
-        given = node.attributes
-        name = given.get("name") or given.get("property") or given.get("http-equiv")
-        if name:
-            self.page.metas.append((name.strip().lower(), given.get("content") or ""))
-        self._licences.link(node)
+    def _words(self, place: int) -> str:
+        if not self._clean[place]:
+            self._texts[place] = " ".join(self._texts[place].split())
+            self._clean[place] = True
+        return self._texts[place]
 
-    def _base(self, node: LexborNode) -> None:
-        href = node.attributes
-        if self.page.base is None and "href" in href:
-            self.page.base = href["href"] or ""
+    def _before(self, place: int) -> str:
+        """At least the characters asked for from the texts before a place, as far as there are any."""
+        parts: list[str] = []
+        length = 0
+        for index in range(place - 1, max(-1, place - 1 - _NEIGHBOURS), -1):
+            words = self._words(index)
+            if words:
+                parts.append(words)
+                length += len(words) + 1
+                if length > self._context + 1:
+                    break
+        return " ".join(reversed(parts))
 
-    def _html(self, node: LexborNode) -> None:
-        if self.page.language is None:
-            self.page.language = (node.attributes.get("lang") or "").strip() or None
-
-    def _title(self, node: LexborNode) -> None:
-        if self.page.title is None and node.parent is not None and node.parent.tag != "svg":
-            self.page.title = " ".join(node.text().split()) or None
-
-    def _finish(self) -> None:
-        page = self.page
-        page.licence = self._licences.of_page(page.metas)
-        if page.language is None:
-            declared = next((value for name, value in page.metas if name == "content-language"), "")
-            page.language = declared.strip() or None
-        whole = " ".join(self._texts)
-        for image in page.images:
-            image.before = _last_words(whole[max(0, image.place - 2 * self._context) : image.place], self._context)
-            image.after = _first_words(whole[image.place : image.place + 2 * self._context], self._context)
-
-
-def references_of(given: Attributes, picture: LexborNode | None = None) -> tuple[Reference, ...]:
-    """How an `<img>` names its image: src first, then the best of each other way; equal references once."""
-    found = [Reference("src", given["src"] or "")] if "src" in given else []
-    if given.get("srcset"):
-        found.extend(_best("srcset", [given["srcset"] or ""]))
-    if picture is not None:
-        sources = [child.attributes for child in picture.iter() if child.tag == "source"]
-        taken = [source for source in sources if "svg" not in (source.get("type") or "")]
-        found.extend(_best("picture", [source.get("srcset") or source.get("data-srcset") or "" for source in taken]))
-    lazy = (given.get(name) for name in _LAZY_SOURCES)
-    found.extend(Reference("lazy", value) for value in lazy if value is not None and _names_file(value))
-    found.extend(_best("lazy", [given.get(name) or "" for name in _LAZY_SRCSETS]))
-    if not found:
-        return (Reference("src", ""),)
-    distinct: dict[str, Reference] = {}
-    for reference in found:
-        distinct.setdefault(reference.src, reference)
-    return tuple(distinct.values())
+    def _after(self, place: int) -> str:
+        parts: list[str] = []
+        length = 0
+        for index in range(place, min(len(self._texts), place + _NEIGHBOURS)):
+            words = self._words(index)
+            if words:
+                parts.append(words)
+                length += len(words) + 1
+                if length > self._context + 1:
+                    break
+        return " ".join(parts)
 
 
-def _best(origin: str, srcsets: list[str]) -> list[Reference]:
-    best = best_candidate([candidate for srcset in srcsets if srcset for candidate in parse_srcset(srcset)])
-    return [] if best is None else [Reference(origin, best.url)]
-
-
-def _names_file(value: str) -> bool:
-    """Whether a script's attribute holds a reference rather than a flag or an object."""
-    return ("/" in value or "." in value) and not value.lstrip().startswith(("{", "[", "#", "."))
-
-
-def pixels(value: str | None) -> int | None:
-    """A width or height attribute in pixels, by the standard's rules for dimensions; None for percentages."""
-    digits = (value or "").strip(" \t\n\f\r")
-    end = next((place for place, letter in enumerate(digits) if letter not in "0123456789"), len(digits))
-    if end == 0 or "%" in digits[end:]:
-        return None
-    number = int(digits[: min(end, 10)])
-    return number if number < 2**31 else None
-
-
-def _surroundings(node: LexborNode) -> tuple[LexborNode | None, LexborNode | None]:
-    """The nearest enclosing `<figure>`, and the `<picture>` whose image this is."""
+def _surroundings(node: LexborNode) -> tuple[int | None, LexborNode | None]:
+    """The id of the nearest enclosing `<figure>`, and the `<picture>` whose image this is."""
     picture = None
     above = node.parent
     for step in range(_ANCESTORS):
@@ -266,22 +223,20 @@ def _surroundings(node: LexborNode) -> tuple[LexborNode | None, LexborNode | Non
             break
         tag = above.tag
         if tag == "figure":
-            return above, picture
-        if tag == "picture" and step == 0:
+            return above.mem_id, picture
+        if step == 0 and tag == "picture":
             picture = above
         above = above.parent
     return None, picture
 
 
 def _last_words(text: str, characters: int) -> str | None:
-    text = text.rstrip()
     if len(text) > characters:
-        text = text[-characters:].partition(" ")[2] or text[-characters:]
+        text = text[-characters:] if text[-characters - 1] == " " else text[-characters:].partition(" ")[2]
     return text or None
 
 
 def _first_words(text: str, characters: int) -> str | None:
-    text = text.lstrip()
     if len(text) > characters:
-        text = text[:characters].rpartition(" ")[0] or text[:characters]
+        text = text[:characters] if text[characters] == " " else text[:characters].rpartition(" ")[0]
     return text or None

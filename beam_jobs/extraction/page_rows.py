@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beam_jobs.extraction.consent import directives_of, forbidding
+from beam_jobs.extraction.image_attributes import Reference
 from beam_jobs.extraction.options import ExtractOptions
-from beam_jobs.extraction.page import Image, Page, Reference, read_page
+from beam_jobs.extraction.page import Image, Page, read_page
 from beam_jobs.extraction.references import document_base, resolve
 from beam_jobs.extraction.rows import clean, pair_values, shown
 from schemas.reasons import Failed

@@ -17,7 +17,6 @@ from schemas.tables import PAIRS
 
 _SHOWN_URL = 2_048
 _MOST_PLACES = 100
-_NAMES = tuple(PAIRS.names)
 
 
 class Counts:
@@ -45,13 +44,14 @@ class PairRows:
 
     def __init__(self, extra: pa.Schema | None = None) -> None:
         self.schema = pa.schema([*PAIRS, *(extra or ())])
+        self._names = self.schema.names
         self._rows: list[tuple[Any, ...]] = []
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def add(self, values: Mapping[str, Any]) -> None:
-        self._rows.append(tuple(values.get(name) for name in self.schema.names))
+        self._rows.append(tuple(map(values.get, self._names)))
 
     def take(self) -> pa.RecordBatch:
         """The rows so far, as one batch; none remain."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, compress
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +24,12 @@ from beam_jobs.extraction.rows import Counts, shown
 from schemas.tables import PAIRS
 
 _LINK = pa.schema([("url", pa.string()), ("alt", pa.string())])
-_BLOCK = 4_194_304
+# links that are looked at for a row: few have an alt-text
+_LINKS_PER_ROW = 3
+_OPENING = b'{"path":0'
+ALT = b'"alt":'
 _FETCHED = ("http://", "https://")
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ class WatRows:
 
     @property
     def full(self) -> bool:
-        return self._total >= self._options.rows_per_batch
+        return self._total >= self._options.rows_per_batch * _LINKS_PER_ROW
 
     def add(self, page: WatPage, offset: int, links: list[bytes], content: bytes) -> None:
         self._pages.append(page)
@@ -70,11 +76,10 @@ class WatRows:
         if not self._total:
             return
         try:
-            links = _parse(self._links)
+            batch = self._batch()
         except pa.ArrowInvalid:
             self._links = [self._checked(record, reread) for record in range(len(self._links))]
-            links = _parse(self._links)
-        batch = self._batch(links)
+            batch = self._batch()
         self._clear()
         if batch.num_rows:
             yield batch
@@ -83,7 +88,7 @@ class WatRows:
         """A record's links as they are where they are JSON, else read again; none where the record is damaged."""
         links = self._links[record]
         try:
-            _parse([links])
+            _parse(links)
         except pa.ArrowInvalid:
             try:
                 return reread(self._contents[record])
@@ -92,64 +97,79 @@ class WatRows:
                 return []
         return links
 
-    def _batch(self, links: pa.Table) -> pa.RecordBatch:
-        sizes = np.fromiter((len(given) for given in self._links), np.int64, len(self._links))
+    def _batch(self) -> pa.RecordBatch:
+        sizes = np.fromiter(map(len, self._links), np.int64, len(self._links))
         pages = np.repeat(np.arange(len(sizes)), sizes)
         positions = np.arange(len(pages)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        texts = links["alt"].combine_chunks()
+        links = list(chain.from_iterable(self._links))
+        without_alt = 0
         if not self._options.wat_without_alt:
-            told = pc.fill_null(pc.greater(pc.binary_length(texts), 0), False)
-            self._counts.add("references", "without_alt", len(texts) - (told.true_count or 0))
-            kept = np.flatnonzero(told.to_numpy(zero_copy_only=False))
-            links, pages, positions = links.take(kept), pages[kept], positions[kept]
-            texts = links["alt"].combine_chunks()
-        sources = links["url"].combine_chunks()
-        alts, references = texts.to_pylist(), sources.to_pylist()
-        urls, failures = self._resolve(references, pages.tolist())
-        uids = [_uid((alt or "") + url) for alt, url in zip(alts, urls, strict=True)]
-        reasons, messages = self._reasons(failures, pages, len(urls))
+            told = [ALT in link for link in links]
+            without_alt = told.count(False)
+            links = list(compress(links, told))
+            chosen = np.flatnonzero(told)
+            pages, positions = pages[chosen], positions[chosen]
+        parsed = _parse(links)
+        texts, sources = parsed["alt"].combine_chunks(), parsed["url"].combine_chunks()
+        if not self._options.wat_without_alt:
+            chosen = np.flatnonzero(pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False))
+            if len(chosen) < len(texts):
+                without_alt += len(texts) - len(chosen)
+                pages, positions = pages[chosen], positions[chosen]
+                texts, sources = texts.take(pa.array(chosen)), sources.take(pa.array(chosen))
+            self._counts.add("references", "without_alt", without_alt)
+        return self._rows(texts, sources, pages, positions)
+
+    def _rows(self, texts: pa.Array, sources: pa.Array, pages: np.ndarray, positions: np.ndarray) -> pa.RecordBatch:
+        rows = len(texts)
+        urls, failures = self._resolve(sources, pages)
+        shown_sources = sources
+        if failures:
+            shown_sources = pa.array([shown(given or "") for given in sources.to_pylist()], pa.string())
+        filled = pc.fill_null(texts, "") if texts.null_count else texts
+        joined = pc.binary_join_element_wise(filled.cast(pa.binary()), urls.cast(pa.binary()), b"").to_pylist()
+        reasons, messages = self._reasons(failures, pages, rows)
         at = pa.array(pages)
         columns = {
-            "uid": pa.array(uids, pa.string()),
-            "url": pa.array(urls, pa.string()),
-            "text": pc.fill_null(texts, ""),
+            "uid": pa.array([_md5(pair).hexdigest() for pair in joined], pa.string()),
+            "url": urls,
+            "text": filled,
             "alt_state": _alt_states(texts),
-            "text_source": pa.repeat("alt", len(urls)),
+            "text_source": pa.repeat("alt", rows),
             "page_url": pa.array([page.url for page in self._pages], pa.string()).take(at),
-            "src": pa.array([shown(given or "") for given in references], pa.string()) if failures else sources,
+            "src": shown_sources,
             "page_title": pa.array([page.title for page in self._pages], pa.string()).take(at),
             "page_language": pa.array([page.language for page in self._pages], pa.string()).take(at),
             "position": pa.array(positions.astype(np.int32)),
             "licence": pa.array([page.licence for page in self._pages], pa.string()).take(at),
             "opt_out": pa.array([",".join(page.directives) or None for page in self._pages], pa.string()).take(at),
-            "source": pa.repeat(self._name, len(urls)),
+            "source": pa.repeat(self._name, rows),
             "source_offset": pa.array(self._offsets, pa.int64()).take(at),
             "reason": reasons,
             "message": messages,
         }
-        arrays = [columns.get(field.name, pa.nulls(len(urls), field.type)) for field in PAIRS]
+        arrays = [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in PAIRS]
         return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)
 
-    def _resolve(
-        self, references: Sequence[str | None], pages: Sequence[int]
-    ) -> tuple[list[str], dict[int, tuple[str, str]]]:
+    def _resolve(self, sources: pa.Array, pages: np.ndarray) -> tuple[pa.Array, dict[int, tuple[str, str]]]:
         """Absolute URLs, and the failures among them by row."""
-        urls: list[str] = []
+        absolute = pc.or_(pc.starts_with(sources, _FETCHED[0]), pc.starts_with(sources, _FETCHED[1]))
+        relative = pc.invert(pc.fill_null(absolute, False))
+        at = np.flatnonzero(relative.to_numpy(zero_copy_only=False))
+        if not len(at):
+            return sources, {}
         failures: dict[int, tuple[str, str]] = {}
         joiners = [page.joiner.join for page in self._pages]
-        for row, (reference, page) in enumerate(zip(references, pages, strict=True)):
-            if reference is not None and reference.startswith(_FETCHED):
-                urls.append(reference)
-                continue
-            url = joiners[page](reference or "")
-            if not reference:
-                failures[row] = ("no_image_url", "the reference is empty")
-                url = ""
+        given = sources.filter(relative).to_pylist()
+        urls = [joiners[page](link or "") for page, link in zip(pages[at].tolist(), given, strict=True)]
+        for place, url in enumerate(urls):
+            if not given[place]:
+                failures[int(at[place])] = ("no_image_url", "the reference is empty")
+                urls[place] = ""
             elif not url.startswith(_FETCHED):
-                failures[row] = _failure(url)
-                url = shown(url)
-            urls.append(url)
-        return urls, failures
+                failures[int(at[place])] = _failure(url)
+                urls[place] = shown(url)
+        return pc.replace_with_mask(sources, relative, pa.array(urls, pa.string())), failures
 
     def _reasons(self, failures: dict[int, tuple[str, str]], pages: np.ndarray, rows: int) -> tuple[pa.Array, pa.Array]:
         forbidden = [forbidding(page.directives, self._options) if page.directives else None for page in self._pages]
@@ -168,15 +188,17 @@ class WatRows:
         return pa.array(reasons, pa.string()), pa.array(messages, pa.string())
 
 
-def _parse(links: Sequence[Sequence[bytes]]) -> pa.Table:
-    """JSON objects, one a line, as columns; as many rows as objects, or ArrowInvalid."""
-    lines = b"\n".join(b"\n".join(given) for given in links if given)
+def _parse(links: Sequence[bytes]) -> pa.Table:
+    """Links, without the brace and path that they begin with, as columns; ArrowInvalid where one is no JSON."""
+    if not links:
+        return _LINK.empty_table()
+    lines = _OPENING + (b"\n" + _OPENING).join(links)
     table = pa.json.read_json(
         pa.BufferReader(lines),
-        read_options=pa.json.ReadOptions(use_threads=False, block_size=max(_BLOCK, len(lines) + 1)),
+        read_options=pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
         parse_options=pa.json.ParseOptions(explicit_schema=_LINK, unexpected_field_behavior="ignore"),
     )
-    if table.num_rows != sum(map(len, links)):
+    if table.num_rows != len(links):
         raise pa.ArrowInvalid("an object spans lines")
     return table
 
@@ -198,7 +220,3 @@ def _failure(url: str) -> tuple[str, str]:
     if colon and scheme.isascii() and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
         return "unsupported_scheme", f"{scheme[:40].lower()}: is neither http nor https"
     return "invalid_url", f"not a URL: {url[:200]}"
-
-
-def _uid(joined: str) -> str:
-    return hashlib.md5(joined.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()

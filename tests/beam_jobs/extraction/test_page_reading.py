@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from beam_jobs.extraction.image_attributes import pixels
 from beam_jobs.extraction.options import ExtractOptions
-from beam_jobs.extraction.page import pixels, read_page
+from beam_jobs.extraction.page import read_page
 from beam_jobs.extraction.page_rows import FoundPage, page_rows
 from schemas.keys import uid
 
