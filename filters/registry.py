@@ -15,6 +15,7 @@ from typing import Any
 
 from filters.clip import Clip
 from filters.image_facts import ImageFacts
+from filters.pdq import Pdq
 from filters.scorer import Scorer
 from filters.text_facts import TextFacts
 from schemas.refusal import Refusal, unknown
@@ -24,6 +25,7 @@ Entry = str | Mapping[str, Any]
 SCORERS: Mapping[str, type[Scorer]] = {
     "clip": Clip,
     "image_facts": ImageFacts,
+    "pdq": Pdq,
     "text_facts": TextFacts,
 }
 

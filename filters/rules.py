@@ -16,7 +16,7 @@ import pyarrow as pa
 from filters.expressions import Expression, Malformed, check_types, compile_expression, frame_of
 from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
-from schemas.grouping import NAMED_PREFERENCES, NearOptions
+from schemas.grouping import NAMED_PREFERENCES, NearOptions, PerceptualOptions
 from schemas.recipe import Recipe
 from schemas.recipe_steps import Contest, Rule, Step, Top, columns_of, keys_of, order_of
 from schemas.recipe_text import Place
@@ -171,6 +171,8 @@ def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]
         if isinstance(grouper, NearOptions) and grouper.embedding not in embedding:
             known = ", ".join(sorted(embedding)) or "none"
             raise place.refusal(f"no scorer stores embeddings as {grouper.embedding!r}; known: {known}")
+        for column in grouper.reads if isinstance(grouper, PerceptualOptions) else ():
+            _require(column, scored, place, f"grouper {grouper.label!r} reads")
         for preference in grouper.keep:
             column = preference.removeprefix("-")
             if column not in NAMED_PREFERENCES:

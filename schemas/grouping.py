@@ -6,6 +6,7 @@ Anything wrong is a ValueError that says what was expected, what was given and w
     group:
       - exact: {by: sha256}
       - near: {embedding: clip, cosine: 0.96, keep: [most_pixels, -clip_similarity]}
+      - perceptual: {hash: pdq, distance: 31}    # hashes that the scorer `pdq` made
       - exact: {by: url, label: same_url}        # the same grouper twice needs a label of its own
 """
 
@@ -19,8 +20,10 @@ from typing import Any
 EXACT_KEYS = ("sha256", "url", "text", "uid")
 NAMED_PREFERENCES = ("most_pixels", "longest_text")
 DEFAULT_KEEP = ("most_pixels", "longest_text")
+MOST_HAMMING = 31
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PREFERENCE = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,6 +41,12 @@ def _check_keep(keep: tuple[str, ...]) -> None:
 def _check_label(label: str) -> None:
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
         raise ValueError(f"label: expected lower-case words joined by `_`, at most 32 letters; given {label!r}")
+
+
+def _check_whole(name: str, value: Any, *, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
+        limit = "at least 0" if most is None else f"0 to {most}"
+        raise ValueError(f"{name}: expected a whole number of {limit}; given {value!r}")
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,7 @@ class NearOptions:
         if isinstance(self.recall, bool) or not isinstance(self.recall, (int, float)) or not 0.5 <= self.recall < 1:
             raise ValueError(f"recall: expected a share from 0.5 to below 1; given {self.recall!r}")
         for name in ("cells", "seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name}: expected a whole number of at least 0; given {value!r}")
+            _check_whole(name, getattr(self, name))
         _check_keep(self.keep)
         _check_label(self.label)
 
@@ -115,8 +122,50 @@ class NearOptions:
         }
 
 
-Grouper = ExactOptions | NearOptions
-GROUPERS: Mapping[str, type[ExactOptions | NearOptions]] = {"exact": ExactOptions, "near": NearOptions}
+@dataclass(frozen=True)
+class PerceptualOptions:
+    """Images whose perceptual hashes differ in few bits, joined into connected components. The search is complete.
+
+    hash: a column of 256-bit hashes in hex, that a scorer made (`pdq`), beside `<hash>_quality`. distance: the most
+    bits in which two may differ, up to 31. quality: hashes of less are not compared (they are of nearly plain images).
+    """
+
+    hash: str = "pdq"
+    distance: int = 31
+    quality: int = 50
+    keep: tuple[str, ...] = DEFAULT_KEEP
+    label: str = "perceptual"
+
+    def __post_init__(self) -> None:
+        _check_whole("distance", self.distance, most=MOST_HAMMING)
+        _check_whole("quality", self.quality, most=100)
+        if not isinstance(self.hash, str) or not _COLUMN.fullmatch(self.hash):
+            raise ValueError(f"hash: expected the name of a column; given {self.hash!r}")
+        _check_keep(self.keep)
+        _check_label(self.label)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The score columns that it compares."""
+        return (self.hash, f"{self.hash}_quality")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What the sidecar holds beside uid: column name to Arrow type name."""
+        return {
+            f"{self.label}_group": "string",
+            f"{self.label}_size": "int32",
+            f"{self.label}_distance": "int32",
+            f"{self.label}_duplicate_of": "string",
+        }
+
+
+Grouper = ExactOptions | NearOptions | PerceptualOptions
+GROUPERS: Mapping[str, type[Grouper]] = {
+    "exact": ExactOptions,
+    "near": NearOptions,
+    "perceptual": PerceptualOptions,
+}
 
 
 @dataclass(frozen=True)

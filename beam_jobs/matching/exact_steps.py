@@ -6,7 +6,7 @@ In: the rows of an image shard. Out: per bucket of a key's hash its rows; per bu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -45,13 +45,13 @@ def _digest(by: str, value: str | None) -> bytes | None:
     return hashlib.sha256((canonical_url(value) if by == "url" else value).encode("utf-8", "surrogatepass")).digest()
 
 
-def settle_bucket(blobs: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The members of the groups of one bucket, by the shard that they are in."""
+def settle_bucket(blobs: Iterable[bytes], carry: Sequence[str] = ()) -> Iterator[tuple[int, bytes]]:
+    """The members of the groups of one bucket, by the shard that they are in. carry: see settle."""
     table = unpack_all(blobs)
     if table is None:
         return
     labels = np.asarray(table[KEY].combine_chunks().dictionary_encode().indices, dtype=np.int64)
-    yield from by_shard(settle(table.drop_columns([KEY]), labels))
+    yield from by_shard(settle(table.drop_columns([KEY]), labels, carry=carry))
 
 
 def exact_table(rows: ImageRows, options: ExactOptions, settled: Iterable[bytes]) -> pa.Table:

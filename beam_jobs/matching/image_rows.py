@@ -64,20 +64,20 @@ class ImageRows:
             return pc.negate(pc.multiply(*sides))
         if name == "longest_text":
             return pc.negate(pc.cast(pc.fill_null(pc.utf8_length(images["caption"]), 0), pa.float64()))
-        column = name.removeprefix("-")
-        values = pc.fill_null(pc.cast(self._column(column), pa.float64()), float("nan"))
+        numbers = self.column(name.removeprefix("-"))
+        kind = numbers.type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise ValueError(f"keep: column {name!r} is of type {kind}; expected numbers")
+        values = pc.fill_null(pc.cast(numbers, pa.float64()), float("nan"))
         return pc.negate(values) if name.startswith("-") else values
 
-    def _column(self, name: str) -> pa.ChunkedArray:
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of images, planned or the score sidecars, for all rows of the shard."""
         tables = [self.folder.image_table(self.shard), self.folder.planned(self.shard)]
         for url in [*tables, *(self.folder.scores(label, self.shard) for label in self.scores)]:
-            schema = read_schema(url)
-            if name in schema.names:
-                kind = schema.field(name).type
-                if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-                    raise ValueError(f"keep: column {name!r} is of type {kind}; expected numbers")
+            if name in read_schema(url).names:
                 return read_table(url, [name])[name]
-        raise ValueError(f"keep: no column {name!r} in images, planned or scores {list(self.scores)}")
+        raise ValueError(f"no column {name!r} in images, planned or scores {list(self.scores)}")
 
     def embeddings(self, label: str) -> tuple[Indices, Halves]:
         """The rows that have a usable embedding, and their embeddings in the same order."""

@@ -6,6 +6,7 @@ group's name (its lowest uid), its size and its survivor: first by the preferenc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,11 @@ def best_first(table: pa.Table, labels: NDArray[np.int64]) -> Order:
     return Order(order.astype(np.int64), starts.astype(np.int64))
 
 
-def settle(table: pa.Table, labels: NDArray[np.int64]) -> pa.Table:
-    """SETTLED rows, in the order of ids, for the members of groups of two or more; labels[i] is row i's group."""
+def settle(table: pa.Table, labels: NDArray[np.int64], *, carry: Sequence[str] = ()) -> pa.Table:
+    """SETTLED rows, in the order of ids, for the members of groups of two or more; labels[i] is row i's group.
+
+    carry: columns of which each member is told its survivor's value, as `survivor_<name>`.
+    """
     order = best_first(table, labels)
     sizes = np.repeat(order.sizes, order.sizes)
     survivors = np.repeat(order.rows[order.starts], order.sizes)
@@ -88,7 +92,10 @@ def settle(table: pa.Table, labels: NDArray[np.int64]) -> pa.Table:
         table[UID].take(pa.array(survivors)),
         table[ID].take(pa.array(survivors)),
     ]
-    return pa.table(columns, schema=SETTLED)
+    made = pa.table(columns, schema=SETTLED)
+    for name in carry:
+        made = made.append_column(f"survivor_{name}", table[name].take(pa.array(survivors)))
+    return made
 
 
 def _number(name: str) -> int:

@@ -5,8 +5,9 @@ with the rows and the order of images/NNNNN.parquet, and (ledger, shard, Tally) 
 hashes and embeddings, an Arrow stream for each (shard, destination); each destination sorts what it gets, so the
 answer does not depend on the order of arrival.
 
-    exact  rows keyed by hash -> groups -> sidecars
-    near   cells fitted once -> rows to the cells where they live or visit -> edges -> components -> sidecars
+    exact       rows keyed by hash -> groups -> sidecars
+    perceptual  rows keyed by bands of their hash -> edges -> components -> groups -> sidecars
+    near        cells fitted once -> rows to the cells where they live or visit -> edges -> components -> sidecars
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection, TaggedOutput
 
-from beam_jobs.matching import exact_steps, near_steps
+from beam_jobs.matching import exact_steps, near_steps, perceptual_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
 from beam_jobs.matching.image_rows import ImageRows
 from beam_jobs.matching.sidecars import row_kinds
 from beam_jobs.storage.ledger import Tally
-from beam_jobs.storage.parquet import write_table
+from beam_jobs.storage.parquet import count_rows, write_table
 from beam_jobs.storage.run_folder import RunFolder
-from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions
+from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions, PerceptualOptions
 from schemas.reasons import KEPT
 
 Made = tuple[str, int, Tally]
@@ -50,6 +51,8 @@ class GroupShards(beam.PTransform):
     def _find(self, grouper: Grouper) -> beam.PTransform:
         if isinstance(grouper, ExactOptions):
             return FindExact(self._work, self._shards, grouper, self._scores)
+        if isinstance(grouper, PerceptualOptions):
+            return FindPerceptual(self._work, self._shards, grouper, self._scores)
         return FindNear(self._work, self._shards, grouper, self._scores)
 
     def expand(self, begin: PBegin) -> PCollection:
@@ -80,6 +83,37 @@ class FindExact(beam.PTransform):
             {"shard": named, "settled": settled}
             | "ByShard" >> beam.CoGroupByKey()
             | "WriteExact" >> beam.ParDo(_WriteExact(*self._job))
+        )
+
+
+class FindPerceptual(beam.PTransform):
+    """Images whose perceptual hashes differ in few bits."""
+
+    def __init__(self, work: str, shards: Sequence[int], options: PerceptualOptions, scores: Sequence[str]) -> None:
+        super().__init__()
+        self._job = (work, options, tuple(scores))
+        self._shards = shards
+
+    def expand(self, begin: PBegin) -> PCollection:
+        shards = begin | "Shards" >> beam.Create(self._shards)
+        rows = shards | "CountRows" >> beam.ParDo(_CountRows(*self._job)) | "Rows" >> beam.CombineGlobally(sum)
+        settled = (
+            shards
+            | "KeyBands" >> beam.ParDo(_KeyBands(*self._job), AsSingleton(rows)).with_output_types(Blob)
+            | "ByBand" >> beam.GroupByKey()
+            | "CompareHashes" >> beam.ParDo(_CompareHashes(*self._job), AsSingleton(rows)).with_output_types(Blob)
+            | "Together" >> beam.GroupByKey()
+            | "LabelComponents" >> beam.ParDo(_LabelComponents()).with_output_types(Blob)
+            | "Components" >> beam.GroupByKey()
+            | "KeyMembers" >> beam.ParDo(_KeyMembers(*self._job)).with_output_types(Blob)
+            | "ByComponent" >> beam.GroupByKey()
+            | "SettleBucket" >> beam.ParDo(_SettleBucket((perceptual_steps.HASH,))).with_output_types(Blob)
+        )
+        named = shards | "Name" >> beam.Map(_named).with_output_types(Blob)
+        return (
+            {"shard": named, "settled": settled}
+            | "ByShard" >> beam.CoGroupByKey()
+            | "WritePerceptual" >> beam.ParDo(_WritePerceptual(*self._job))
         )
 
 
@@ -157,8 +191,11 @@ class _KeyRows(_GroupFn):
 
 
 class _SettleBucket(beam.DoFn):
+    def __init__(self, carry: tuple[str, ...] = ()) -> None:
+        self._carry = carry
+
     def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[Blob]:
-        yield from exact_steps.settle_bucket(grouped[1])
+        yield from exact_steps.settle_bucket(grouped[1], self._carry)
 
 
 class _WriteExact(_GroupFn):
@@ -166,6 +203,42 @@ class _WriteExact(_GroupFn):
         shard, parts = grouped
         rows = self._rows(shard)
         yield self._write(shard, exact_steps.exact_table(rows, self._options, parts["settled"]))
+
+
+class _CountRows(_GroupFn):
+    def process(self, shard: int) -> Iterator[int]:
+        yield count_rows(RunFolder(self._work).image_table(shard))
+
+
+class _KeyBands(_GroupFn):
+    def process(self, shard: int, rows: int) -> Iterator[Blob]:
+        parted = perceptual_steps.prefix_bits(rows)
+        yield from perceptual_steps.keyed_bands(self._rows(shard), self._options, parted)
+
+
+class _CompareHashes(_GroupFn):
+    def process(self, grouped: tuple[int, Iterable[bytes]], rows: int) -> Iterator[Blob]:
+        found = perceptual_steps.edges_of_band(grouped[1], self._options, perceptual_steps.prefix_bits(rows))
+        if found is not None:
+            yield _TOGETHER, found
+
+
+class _LabelComponents(beam.DoFn):
+    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[Blob]:
+        yield from perceptual_steps.label_components(grouped[1])
+
+
+class _KeyMembers(_GroupFn):
+    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[Blob]:
+        shard, blobs = grouped
+        yield from perceptual_steps.keyed_members(self._rows(shard), self._options, blobs)
+
+
+class _WritePerceptual(_GroupFn):
+    def process(self, grouped: tuple[int, Mapping[str, Iterable[bytes]]]) -> Iterator[Made]:
+        shard, parts = grouped
+        table = perceptual_steps.perceptual_table(self._rows(shard), self._options, parts["settled"])
+        yield self._write(shard, table)
 
 
 class _FitCells(_GroupFn):

@@ -47,7 +47,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
         (["run", "--recipe=base", "--work=w", "--runner=Fast"], "--runner: unknown runner 'Fast'; known: "),
         (["run", "--recipe=base", "--work=w", "--bogus=1"], "unknown option '--bogus': it is neither ours"),
         (["counts", "--work=w"], "--work: w holds no run"),
-        (["scorers", "beauty"], "unknown scorer 'beauty'; known: clip, image_facts, text_facts"),
+        (["scorers", "beauty"], "unknown scorer 'beauty'; known: clip, image_facts, pdq, text_facts"),
         (["recipes", "beauty"], "unknown recipe 'beauty'; known: base, "),
         (["counts", "--work=w", "--runner=DirectRunner"], "unrecognized arguments: --runner=DirectRunner"),
         (["world", "w", "--pairs=0"], "--pairs: expected at least 1, given 0"),
@@ -70,7 +70,7 @@ def test_a_mistake_is_one_line(
     [
         (("download:", "downloads:"), "unknown key 'downloads'"),
         (("image_size: 256", "image_sise: 256"), "image_sise"),
-        (("- text_facts", "- text_fact"), "unknown scorer 'text_fact'; known: clip, image_facts, text_facts"),
+        (("- text_facts", "- text_fact"), "unknown scorer 'text_fact'; known: clip, image_facts, pdq, text_facts"),
         (("model: tiny", "modell: tiny"), "unknown option 'modell'"),
         (("word_count = 0", "words = 0"), "select reads no column 'words': nothing makes it; known: "),
         (("word_count = 0", "word_count = "), "word_count ="),
