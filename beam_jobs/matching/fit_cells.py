@@ -44,6 +44,9 @@ def sample_rows(rows: int, cells: int) -> int:
 
 def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: float, seed: int) -> Cells:
     """Cells for `rows` rows of which `sample` is a part, to find pairs from `cosine` on with `recall`."""
+    if len(sample) == 0:
+        width = sample.shape[1]
+        return Cells(np.zeros((1, width), np.float32), math.inf, np.empty((width, 0), np.float32), np.ones(1))
     cells = max(1, min(cells, len(sample)))
     if rows <= ONE_BLOCK_ROWS:
         fitted = sample[: rows_per_cell(cells) * cells]

@@ -348,3 +348,26 @@ def test_rows_of_a_bucket_beyond_memory_go_to_disk(corpus: tuple[Path, list[Imag
         for _, blob in near_steps.visit_rows(ImageRows(str(work), shard), options, cells, buckets).buckets
     ]
     assert edges_of_bucket(blobs, options, cells, held_bytes=100_000) == edges_of_bucket(blobs, options, cells)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_embeddings_and_unusable_ones(tmp_path: Path, count: int) -> None:
+    """Zeros and what is no number count as no embedding."""
+    row = np.ones(8, np.float16)
+    useless = [Image("zero", embedding=0 * row), Image("nan", embedding=np.nan * row)]
+    images = [Image(str(number), embedding=row) for number in range(count)]
+    lay_out(tmp_path, [*useless, *images], shards=1)
+    tallies = run_group(tmp_path, GroupOptions((NearOptions(),)), [0])
+    rows = sidecar_rows(tmp_path, "near", 1)
+    assert [rows[image.uid]["near_size"] for image in (*useless, *images)] == [None, None, *([count] * count)]
+    assert [rows[image.uid]["cluster"] for image in (*useless, *images)] == [None, None, *([0] * count)]
+    assert set(tallies) == {("group/near", 0)}
+
+
+def test_no_embedding_at_all(tmp_path: Path) -> None:
+    lay_out(tmp_path, [Image("failed"), Image("failed too")], shards=1)
+    file = tmp_path / "none.npy"
+    np.save(file, np.empty((0, 8), np.float16))
+    write_bytes(RunFolder(str(tmp_path)).image_embeddings("clip", 0), file.read_bytes())
+    run_group(tmp_path, NEAR, [0])
+    assert all(set(row.values()) == {row["uid"], None} for row in sidecar_rows(tmp_path, "near", 1).values())
