@@ -18,9 +18,9 @@ REQUIRES = [
     # pages and archives
     "ada-url>=1.15",
     "brotli",
-    "fastwarc>=0.15",
-    "orjson>=3.10",
-    "selectolax>=0.3.29",
+    "fastwarc>=2.0",
+    "msgspec>=0.19",
+    "selectolax>=1.0",
     "zstandard",
     # images
     "aiohttp>=3.10",

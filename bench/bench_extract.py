@@ -4,7 +4,7 @@ Writes a WAT file as Common Crawl lays it out (a record a request, a response an
 file of pages, both drawn with a fixed seed, and then measures in one run, the best of several rounds each:
 
     fastwarc    the floor: decompression and iteration over the records
-    cc2dataset  its rules over whole records parsed by simdjson, as it does (by orjson where simdjson is not installed)
+    cc2dataset  its rules over whole records parsed by simdjson, as it does (by msgspec where simdjson is not installed)
     ours        the same pairs, with page context, consent and reasons, as record batches
     pages       our rows of the WARC's pages, beside lexbor's parse and `img` selection alone
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-import orjson
+import msgspec
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from selectolax.lexbor import LexborHTMLParser
 
@@ -222,7 +222,7 @@ def _parser() -> tuple[str, Callable[[bytes], Any]]:
     try:
         import simdjson
     except ImportError:
-        return "orjson", orjson.loads
+        return "msgspec", msgspec.json.decode
     return "simdjson", simdjson.loads
 
 

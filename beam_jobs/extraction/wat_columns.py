@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, compress
 
@@ -18,9 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from beam_jobs.extraction.consent import forbidding
-from beam_jobs.extraction.joins import Joiner
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.rows import Counts, shown
+from beam_jobs.extraction.wat_record import WatPage
 from schemas.tables import PAIRS
 
 _LINK = pa.schema([("url", pa.string()), ("alt", pa.string())])
@@ -30,18 +29,6 @@ _OPENING = b'{"path":0'
 ALT = b'"alt":'
 _FETCHED = ("http://", "https://")
 _md5 = partial(hashlib.md5, usedforsecurity=False)
-
-
-@dataclass(slots=True)
-class WatPage:
-    """What a record says of its page."""
-
-    url: str
-    joiner: Joiner
-    title: str | None
-    language: str | None
-    licence: str | None
-    directives: tuple[str, ...]
 
 
 class WatRows:

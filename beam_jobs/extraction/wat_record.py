@@ -1,0 +1,203 @@
+"""One WAT record: what it says of its page, and its image links, found without parsing the rest.
+
+In: a record's JSON. Out: a WatPage, and the image links as pieces of JSON; ValueError where the record is damaged.
+A record is searched for its image links; of what stands beside the links only the fields named here are decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from beam_jobs.extraction.consent import directives_of, speaks_of_consent
+from beam_jobs.extraction.joins import Joiner, join_as_cc2dataset
+from beam_jobs.extraction.rows import clean
+
+_IMAGE = "IMG@/src"
+# An image link from behind its path to its first brace, where `path` stands first and that brace ends the link; else
+# nothing. A cut that is wrong after all ends inside a string and is no JSON.
+_LINKS = re.compile(rb'IMG@/src"(?:(?:(?<=\{"path":"IMG@/src")|(?<=\{"path": "IMG@/src"))((?:, ?"[^}]*")?\})|)')
+_LINKS_KEY = re.compile(rb'"Links": ?\[')
+_HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"})
+_HEADER_MARKS = (b"robots", b"tdm-res", b"language")
+
+
+@dataclass(slots=True)
+class WatPage:
+    """What a record says of its page."""
+
+    url: str
+    joiner: Joiner
+    title: str | None
+    language: str | None
+    licence: str | None
+    directives: tuple[str, ...]
+
+
+class _Meta(msgspec.Struct, gc=False):
+    name: str | None = None
+    http_equiv: str | None = msgspec.field(default=None, name="http-equiv")
+    content: str | None = None
+
+
+class _Head(msgspec.Struct):
+    title: Any = msgspec.field(default=None, name="Title")
+    base: Any = msgspec.field(default=None, name="Base")
+    metas: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Metas")
+    links: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Link")
+
+
+class _Html(msgspec.Struct):
+    links: msgspec.Raw = msgspec.field(name="Links")
+    head: _Head | None = msgspec.field(default=None, name="Head")
+
+
+class _Response(msgspec.Struct):
+    html: _Html = msgspec.field(name="HTML-Metadata")
+    headers: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Headers")
+
+
+class _Payload(msgspec.Struct):
+    response: _Response = msgspec.field(name="HTTP-Response-Metadata")
+
+
+class _Header(msgspec.Struct):
+    target: str = msgspec.field(name="WARC-Target-URI")
+
+
+class _Envelope(msgspec.Struct):
+    payload: _Payload = msgspec.field(name="Payload-Metadata")
+    header: _Header = msgspec.field(name="WARC-Header-Metadata")
+
+
+class _Record(msgspec.Struct):
+    envelope: _Envelope = msgspec.field(name="Envelope")
+
+
+_decode_record = msgspec.json.Decoder(_Record).decode
+_decode_metas = msgspec.json.Decoder(list[_Meta]).decode
+
+
+def image_links(content: bytes) -> list[bytes]:
+    """The image links as the record spells them, from behind the path on; b"" for one of another spelling."""
+    return _LINKS.findall(content)
+
+
+def page_beside(content: bytes, *, agent: str) -> WatPage:
+    """What a record says beside its links; ValueError where it is not laid out as expected."""
+    opening = _LINKS_KEY.search(content)
+    if opening is None:
+        raise ValueError("the record has no links")
+    return _page(_record(content[: opening.end()] + content[content.rfind(b"]", opening.end()) :]), agent)
+
+
+def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[bytes]]:
+    """A record decoded as a whole, the slow way for any spelling; the links as image_links cuts them."""
+    record = _record(content)
+    return _page(record, agent), _links(bytes(record.envelope.payload.response.html.links))
+
+
+def links_of(content: bytes) -> list[bytes]:
+    """The image links alone, the slow way."""
+    return _links(bytes(_record(content).envelope.payload.response.html.links))
+
+
+def _record(content: bytes) -> _Record:
+    try:
+        return _decode_record(content)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no WAT record: {error}") from error
+
+
+def _links(spelled: bytes) -> list[bytes]:
+    links = json.loads(spelled)
+    told = [
+        {key: clean(link[key]) for key in ("url", "alt") if isinstance(link.get(key), str)}
+        for link in links
+        if isinstance(link, dict) and link.get("path") == _IMAGE
+    ]
+    return [b"," + msgspec.json.encode(link)[1:] if link else b"}" for link in told]
+
+
+def _page(record: _Record, agent: str) -> WatPage:
+    response = record.envelope.payload.response
+    target = record.envelope.header.target
+    head = response.html.head or _Head()
+    base = join_as_cc2dataset(target, head.base) if isinstance(head.base, str) else target
+    metas = _metas(head.metas, agent) if head.metas else []
+    headers = _headers(bytes(response.headers))
+    title = head.title
+    return WatPage(
+        url=target,
+        joiner=Joiner(base),
+        title=(" ".join(title.split()) or None) if isinstance(title, str) else None,
+        language=_language(metas, headers) if metas or headers else None,
+        licence=_licence(bytes(head.links)) if head.links else None,
+        directives=directives_of(metas, headers, agent=agent) if metas or headers else (),
+    )
+
+
+def _metas(spelled: msgspec.Raw, agent: str) -> list[tuple[str, str]]:
+    """The metas that are read: those of consent, and the language."""
+    try:
+        metas = _decode_metas(spelled)
+    except msgspec.MsgspecError:
+        metas = _metas_of_any_kind(bytes(spelled))
+    read = []
+    for meta in metas:
+        given = meta.name or meta.http_equiv
+        name = _meta_read(given, agent) if given else None
+        if name is not None:
+            read.append((name, meta.content or ""))
+    return read
+
+
+def _metas_of_any_kind(spelled: bytes) -> list[_Meta]:
+    found = json.loads(spelled)
+    metas = [meta for meta in found if isinstance(meta, dict)] if isinstance(found, list) else []
+    return [_Meta(_told(meta, "name"), _told(meta, "http-equiv"), _told(meta, "content")) for meta in metas]
+
+
+def _told(meta: dict[str, Any], key: str) -> str | None:
+    return None if meta.get(key) is None else clean(str(meta[key]))
+
+
+@lru_cache(maxsize=16_384)
+def _meta_read(spelled: str, agent: str) -> str | None:
+    """A meta's name in lower case, if metas of that name are read."""
+    name = spelled.strip().lower()
+    return name if name == "content-language" or speaks_of_consent(name, agent) else None
+
+
+def _headers(spelled: bytes) -> dict[str, list[str]]:
+    """The response headers that are read, by lower-case name."""
+    lower = spelled.lower()
+    if not any(mark in lower for mark in _HEADER_MARKS):
+        return {}
+    found = json.loads(spelled)
+    return {
+        name.lower(): [clean(str(part)) for part in (value if isinstance(value, list) else [value])]
+        for name, value in found.items()
+        if name.lower() in _HEADERS_READ
+    }
+
+
+def _language(metas: Sequence[tuple[str, str]], headers: dict[str, list[str]]) -> str | None:
+    declared = [value for name, value in metas if name == "content-language"]
+    return next((value.strip() for value in [*declared, *headers.get("content-language", ())] if value.strip()), None)
+
+
+def _licence(spelled: bytes) -> str | None:
+    """The URL of a `<link rel=license>`."""
+    if b"icense" not in spelled:
+        return None
+    for link in json.loads(spelled):
+        if "license" in str(link.get("rel") or "").lower().split() and isinstance(link.get("url"), str):
+            return clean(link["url"])
+    return None
