@@ -139,23 +139,26 @@ def run_theirs(urls: list[str], port: int, folder: Path, cores: int) -> float:
 
 
 def _decode_alone(paths: list[Path], turns: int, start: Any) -> None:
-    import simplejpeg
+    """What cannot be left out: decoding at the scale that the size wanted allows, resizing, encoding."""
+    from beam_jobs.fetching.encode import encode
+    from beam_jobs.fetching.jpeg import open_jpeg
+    from beam_jobs.fetching.resize import average_to, plan_resize
+    from schemas.download import DownloadSection
 
     cv2.setNumThreads(1)
+    section = DownloadSection(resize="keep_ratio")
     images = [path.read_bytes() for path in paths]
     start.wait()
     for turn in range(turns):
-        data = images[turn % len(images)]
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-        scale = 256 / min(width, height)
-        size = (round(width * scale), round(height * scale))
-        pixels = simplejpeg.decode_jpeg(data, "BGR", min_width=size[0], min_height=size[1])
-        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        source = open_jpeg(images[turn % len(images)], section)
+        plan = plan_resize(source.facts.width, source.facts.height, section)
+        assert plan is not None
+        size = (plan.width, plan.height)
+        encode(average_to(source.decode(size).pixels, *size), section)
 
 
 def run_floor(paths: list[Path], images: int, cores: int) -> float:
-    """Seconds of decoding at the smallest scale that is large enough, resizing and encoding, on all cores."""
+    """Seconds of scaled decoding, resizing and encoding, and nothing else, on all cores."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(cores + 1)
     workers = [context.Process(target=_decode_alone, args=(paths, images // cores, start)) for _ in range(cores)]

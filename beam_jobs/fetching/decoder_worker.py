@@ -96,6 +96,7 @@ def _section(text: bytes) -> DownloadSection:
     return DownloadSection(**json.loads(text))
 
 
+@lru_cache(maxsize=8)
 def section_bytes(section: DownloadSection) -> bytes:
     """The options as this process reads them."""
     return json.dumps(asdict(section)).encode()

@@ -16,7 +16,7 @@ from beam_jobs.fetching.encode import check_encodable, encode
 from beam_jobs.fetching.facts import SWAPS_SIDES, UNDECODABLE, Facts, check_wanted
 from beam_jobs.fetching.jpeg import JpegSource, open_jpeg
 from beam_jobs.fetching.rasters import RasterSource, open_raster
-from beam_jobs.fetching.resize import Pixels, frame, plan_resize, scale_to, turn_upright
+from beam_jobs.fetching.resize import Pixels, average_to, frame, plan_resize, scale_to, turn_upright
 from beam_jobs.fetching.sniff import RASTERS, sniff
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
@@ -76,8 +76,9 @@ def _process(data: bytes, source: JpegSource | RasterSource, section: DownloadSe
         return data, (width, height)
     if plan is not None:
         size = _as_stored(facts, (plan.width, plan.height))
-        reduced = raw.pixels.shape[:2] != (facts.height, facts.width)
-        raw = replace(raw, pixels=scale_to(raw.pixels, *size, plan.interpolation, reduced=reduced))
+        lossy = facts.format == "JPEG" and plan.shrinks and plan.interpolation == "area"
+        resized = average_to(raw.pixels, *size) if lossy else scale_to(raw.pixels, *size, plan.interpolation)
+        raw = replace(raw, pixels=resized)
     pixels: Pixels = turn_upright(to_bgr(raw), facts.turn)
     if plan is not None:
         pixels = frame(pixels, plan)

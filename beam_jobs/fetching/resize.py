@@ -25,7 +25,8 @@ _INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "lanczos4": cv2.INTER_LANCZOS4,
 }
-_FEW = 2.25
+_FOUR_SAMPLES = 4.8
+_NINE_SAMPLES = 7.0
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,26 @@ def plan_resize(width: int, height: int, section: DownloadSection) -> Plan | Non
     )
 
 
-def scale_to(pixels: Pixels, width: int, height: int, interpolation: str, *, reduced: bool = False) -> Pixels:
-    """An array of that size, with its channels as they were.
-
-    reduced: the pixels come from a decoder that has reduced them already. Then areas a little under two of them
-    wide are better averaged over two cubic samples than over parts of pixels, and in a third of the time.
-    """
+def scale_to(pixels: Pixels, width: int, height: int, interpolation: str) -> Pixels:
+    """An array of that size, with its channels as they were."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    if reduced and interpolation == "area" and pixels.shape[0] < _FEW * height and pixels.shape[1] < _FEW * width:
-        pixels = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
     return cv2.resize(pixels, (width, height), interpolation=_INTERPOLATIONS[interpolation])
+
+
+def average_to(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Very nearly what INTER_AREA gives for a shrunk photograph, in a fifth of its time.
+
+    Each pixel is the mean of 2 x 2 or 3 x 3 samples, which is enough for up to 6.5 pixels a side.
+    """
+    ratio = max(pixels.shape[1] / width, pixels.shape[0] / height)
+    if ratio > _NINE_SAMPLES or min(pixels.shape[1] / width, pixels.shape[0] / height) < 1:
+        return scale_to(pixels, width, height, "area")
+    if ratio <= _FOUR_SAMPLES:
+        samples = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+        return scale_to(samples, width, height, "area")
+    samples = cv2.resize(pixels, (3 * width, 3 * height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(cv2.blur(samples, (3, 3))[1::3, 1::3])
 
 
 def frame(pixels: Pixels, plan: Plan) -> Pixels:

@@ -40,7 +40,10 @@ def parse_target(url: str, rules: tuple[ResolveRule, ...], *, base: str | None =
         raise Failed("invalid_url", f"not a URL: {url[:200]!r}") from error
     if parsed.protocol not in _DEFAULT_PORTS:
         raise Failed("unsupported_scheme", f"scheme {parsed.protocol[:40]!r} is neither http nor https")
-    parsed.username = parsed.password = parsed.hash = ""
+    href = parsed.href
+    if "@" in href or "#" in href:
+        parsed.username = parsed.password = parsed.hash = ""
+        href = parsed.href
     host = parsed.hostname.strip("[]").lower()
     rule = rule_for(host, rules)
     if rule is None and is_numeric(host):
@@ -48,7 +51,7 @@ def parse_target(url: str, rules: tuple[ResolveRule, ...], *, base: str | None =
         if why is not None:
             raise Failed("blocked_address", f"{host} is not a public address: {why}")
     return Target(
-        href=parsed.href,
+        href=href,
         secure=parsed.protocol == "https:",
         host=host,
         port=int(parsed.port) if parsed.port else _DEFAULT_PORTS[parsed.protocol],
