@@ -14,14 +14,14 @@ from beam_jobs.extraction.http_message import charset_of, is_html, media_type
 from beam_jobs.extraction.listings import page_of_line
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.page_rows import FoundPage
-from beam_jobs.extraction.rows import Counts
+from beam_jobs.extraction.rows import Counts, clean
 from beam_jobs.storage.files import join, open_read
 
 if TYPE_CHECKING:
     from beam_jobs.fetching.fetch import Fetched
 
 _ACCEPT = "text/html,application/xhtml+xml,*/*;q=0.5"
-_PATH_SAFE = "/%:@!$&'()*+,;=~-._?"
+_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 def folder_pages(folder: str, paths: Sequence[str], options: ExtractOptions, counts: Counts) -> Iterator[FoundPage]:
@@ -45,7 +45,7 @@ def page_url(path: str) -> str:
     host, _, rest = path.partition("/")
     if rest == "index.html" or rest.endswith("/index.html"):
         rest = rest[: -len("index.html")]
-    return f"http://{host}/{quote(rest, safe=_PATH_SAFE).replace('?', '%3F')}"
+    return f"http://{clean(host)}/{quote(rest.encode('utf-8', 'surrogateescape'), safe=_PATH_SAFE)}"
 
 
 def listed_urls(url: str, start: int, stop: int) -> list[str]:

@@ -33,8 +33,16 @@ def join(reference: str, base: str) -> str | None:
     try:
         joined = ada_url.join_url(base, reference)
     except (ValueError, UnicodeError):
+        joined = _alone(reference)
+    return joined if joined is not None and _labels_valid(joined) else None
+
+
+def _alone(reference: str) -> str | None:
+    """A reference that needs no base, where the base is no URL."""
+    try:
+        return str(ada_url.normalize_url(reference))
+    except (ValueError, UnicodeError):
         return None
-    return joined if _labels_valid(joined) else None
 
 
 def document_base(href: str | None, page_url: str) -> str:

@@ -57,8 +57,15 @@ class PairRows:
         """The rows so far, as one batch; none remain."""
         rows, self._rows = self._rows, []
         columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [() for _ in self.schema]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=True)]
+        arrays = [_array(column, field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _array(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(column, kind)
+    except UnicodeEncodeError:
+        return pa.array([clean(value) if isinstance(value, str) else value for value in column], kind)
 
 
 def pair_values(text: str, url: str, *, identity: str | None = None) -> dict[str, Any]:

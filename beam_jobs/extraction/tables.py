@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
@@ -89,8 +90,12 @@ def extra_schema(source: Source, file: str) -> pa.Schema:
     if source.extra_columns and ending_of(file) == ".parquet":
         with open_read(file) as opened:
             schema = pq.read_schema(opened)
-        return pa.schema([pa.field(name, schema.field(name).type) for name in source.extra_columns])
+        return pa.schema([pa.field(name, _plain(schema.field(name).type)) for name in source.extra_columns])
     return pa.schema([(name, pa.string()) for name in source.extra_columns])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def table_rows(source: Source, file: str, start: int, stop: int, *, name: str) -> Iterator[dict[str, Any]]:
@@ -102,8 +107,12 @@ def table_rows(source: Source, file: str, start: int, stop: int, *, name: str) -
         rows = _jsonl_rows(source, file)
     else:
         rows = _csv_rows(file, _DELIMITERS[ending])
-    for number, values, wrong in rows:
-        yield _row(source, number, values, wrong, name)
+    number = -1
+    try:
+        for number, values, wrong in rows:
+            yield _row(source, number, values, wrong, name)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        yield _row(source, number + 1, {}, f"the file cannot be read on: {error}", name)
 
 
 def _row(source: Source, number: int, values: dict[str, Any], wrong: str | None, name: str) -> dict[str, Any]:

@@ -244,6 +244,14 @@ def test_pixels(given: str | None, expected: int | None) -> None:
     assert pixels(given) == expected
 
 
+def test_a_page_whose_url_is_none_still_gives_absolute_references() -> None:
+    found = FoundPage("urn:nothing:here", b"<img src=http://h.test/a><img src=b>", "x", 0)
+    assert [(row["url"], row["reason"]) for row in page_rows(found, ExtractOptions())] == [
+        ("http://h.test/a", None),
+        ("b", "invalid_url"),
+    ]
+
+
 def test_a_long_data_url_is_shown_in_short() -> None:
     (row,) = rows_of("<img src='data:image/png;base64," + "A" * 100_000 + "'>")
     assert (row["reason"], len(row["url"]), len(row["src"])) == ("unsupported_scheme", 2048, 2048)

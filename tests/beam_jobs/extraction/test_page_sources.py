@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -24,10 +25,12 @@ from beam_jobs.extraction.splits import plan_splits
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.fetching.policy import FetchOptions
 from beam_jobs.world.server import serve
+from schemas.refusal import Refusal
 from schemas.sources import Source
 
 Rows = list[dict[str, Any]]
 Response = Callable[..., bytes]
+PAGE = "<img src=a.png alt='Größe'>".encode()
 
 
 def read(source: Source, **options: Any) -> tuple[Rows, dict[str, dict[str, int]]]:
@@ -145,6 +148,34 @@ def test_files_that_are_no_pages(tmp_path: Path) -> None:
     assert details == {"pages": {"kept": 1, "not_html": 1}}
 
 
+def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/h.test"
+    os.mkdir(folder)
+    with open(folder + b"/\xff.html", "wb") as file:
+        file.write(b"<img src=a.png>")
+    rows, _ = read(Source("html", str(tmp_path)))
+    assert [(row["page_url"], row["url"], row["source"]) for row in rows] == [
+        ("http://h.test/%FF.html", "http://h.test/a.png", "h.test/\ufffd.html")
+    ]
+
+
+def test_sources_over_http(tmp_path: Path, response: Response, gzipped: Callable[[bytes], bytes]) -> None:
+    folder = tmp_path / "127.0.0.1"
+    folder.mkdir()
+    (folder / "a.warc.gz").write_bytes(b"".join(gzipped(response(f"http://h.test/{n}", PAGE)) for n in range(5)))
+    (folder / "b.csv").write_text("url,text\nhttp://h.test/x,one\n")
+    (folder / "warc.paths").write_text("a.warc.gz\n")
+    with serve(str(tmp_path)) as port:
+        for name in ("a.warc.gz", "warc.paths"):
+            rows, _ = read(Source("warc", f"http://127.0.0.1:{port}/{name}"))
+            assert [row["page_url"] for row in rows] == [f"http://h.test/{n}" for n in range(5)]
+            assert {row["source"] for row in rows} <= {f"http://127.0.0.1:{port}/a.warc.gz", "a.warc.gz"}
+        rows, _ = read(Source("table", f"http://127.0.0.1:{port}/b.csv"))
+        assert [(row["url"], row["text"]) for row in rows] == [("http://h.test/x", "one")]
+        with pytest.raises(Refusal, match="does not exist"):
+            plan_splits([Source("warc", f"http://127.0.0.1:{port}/none.warc.gz")])
+
+
 # rows, and what became of pages and records, of the archives of other projects' tests
 ARCHIVES = {
     "aut/warc/example.warc.gz": (
@@ -184,9 +215,6 @@ def test_archives_of_others(shared_folder: Path, tmp_path: Path, name: str) -> N
 def warc(tmp_path: Path, *records: bytes) -> tuple[Rows, dict[str, dict[str, int]]]:
     (tmp_path / "a.warc").write_bytes(b"".join(records))
     return read(Source("warc", str(tmp_path / "a.warc")))
-
-
-PAGE = "<img src=a.png alt='Größe'>".encode()
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,31 @@ def test_bad_rows_of_jsonl(tmp_path: Path) -> None:
     ]
 
 
+def test_a_cut_gzip_gives_what_stands_before(tmp_path: Path) -> None:
+    lines = [f"http://h.test/{number},{number * 7919}" for number in range(20_000)]
+    data = gzip.compress(("url,text\n" + "\n".join(lines)).encode())
+    (tmp_path / "a.csv.gz").write_bytes(data[: len(data) // 2])
+    rows, _ = read(Source("table", str(tmp_path / "a.csv.gz")))
+    assert len(rows) > 5_000
+    assert [row["url"] for row in rows[:-1]] == [f"http://h.test/{number}" for number in range(len(rows) - 1)]
+    assert (rows[-1]["reason"], rows[-1]["source_offset"]) == ("bad_row", len(rows) - 1)
+
+
+def test_extra_columns_of_any_type(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "url": ["http://h.test/1", "http://h.test/2"],
+            "text": ["a", "b"],
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+            "score": pa.array([0.5, None], pa.float32()),
+            "box": pa.array([[1.0, 2.0], None], pa.list_(pa.float64())),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _ = read(Source("table", str(tmp_path / "a.parquet"), extra_columns=("box", "kind", "score")))
+    assert [(row["box"], row["kind"], row["score"]) for row in rows] == [([1.0, 2.0], "x", 0.5), (None, "y", None)]
+
+
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(data)
