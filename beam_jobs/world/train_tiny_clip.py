@@ -6,7 +6,8 @@
 In: nothing but a seed. Out: DIR with `open_clip_config.json` and `open_clip_model.safetensors` (float16), which
 open_clip loads as `local-dir:DIR`. `--steps` with the same seed, pairs and threads repeats a training; `--minutes`
 measures the first steps and chooses the number of steps, which it prints. `--start` goes on from an earlier model;
-give it another seed, so that it sees other pictures.
+give it another seed, so that it sees other pictures. The shipped weights are two trainings; their commands stand in
+the model's README.
 
 The tokenizer is CLIP's, of 49,408 tokens, of which the captions use a few hundred: only those are trained, and one
 more for all others, which at the end becomes the embedding of each token that was never seen.
@@ -103,7 +104,7 @@ def train(
 def save(model: torch.nn.Module, folder: Path) -> None:
     """Writes the model as open_clip reads a `local-dir:`, in float16."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save as packed
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -111,7 +112,7 @@ def save(model: torch.nn.Module, folder: Path) -> None:
         for name, value in model.state_dict().items()
     }
     assert all(torch.isfinite(value).all() for value in tensors.values())
-    save_file(tensors, folder / "open_clip_model.safetensors")
+    (folder / "open_clip_model.safetensors").write_bytes(packed(tensors))
     config = {"model_cfg": MODEL_CONFIG, "preprocess_cfg": PREPROCESS_CONFIG}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -195,10 +196,8 @@ def _with_few_tokens(folder: Path, vocabulary: torch.Tensor) -> dict[str, torch.
 
     state = {name: value.float() for name, value in load_file(folder / "open_clip_model.safetensors").items()}
     table = state["token_embedding.weight"]
-    values, counts = table.unique(dim=0, return_counts=True)
-    unknown = values[counts.argmax()]
-    few = table[vocabulary]
-    return {**state, "token_embedding.weight": torch.cat([table[:1], unknown[None], few[1:]])}
+    unknown = table.median(dim=0, keepdim=True).values  # nearly all rows are equal to it
+    return {**state, "token_embedding.weight": torch.cat([table[:1], unknown, table[vocabulary[1:]]])}
 
 
 def _images(lessons: Lessons, rows: np.ndarray[Any, Any], rng: random.Random) -> torch.Tensor:
