@@ -253,7 +253,7 @@ def main() -> None:
     if given.side:
         return run_side(given.side, given.work, given.shards, given.cosine)
     sides = ["ours", *(["stage"] if given.stage else []), "semdedup"]
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    spent: dict[str, list[float]] = {side: [] for side in sides}
     for rows in given.rows:
         work = tempfile.mkdtemp(prefix="pairmill-bench-")
         try:
@@ -264,14 +264,14 @@ def main() -> None:
             print(f"{rows:,} x {given.width}, cosine {given.cosine}: {len(pairs):,} close pairs known by brute force")
             for side in sides:
                 facts = {**measure(side, work, shards, given.cosine), **judged(work, shards, pairs, side)}
-                seconds[side].append(facts["seconds"])
+                spent[side].append(facts["cpu"])
                 print(f"  {side:9}", json.dumps(facts), flush=True)
         finally:
             shutil.rmtree(work)
     for side in sides:
         if len(given.rows) > 1:
-            growth = math.log(seconds[side][-1] / seconds[side][0]) / math.log(given.rows[-1] / given.rows[0])
-            print(f"{side}: time grows as N to the {growth:.2f}")
+            growth = math.log(spent[side][-1] / spent[side][0]) / math.log(given.rows[-1] / given.rows[0])
+            print(f"{side}: processor time grows as N to the {growth:.2f}")
     return None
 
 

@@ -21,20 +21,27 @@ from beam_jobs.matching.vectors import runs
 from schemas.grouping import ExactOptions
 
 KEY = "exact_key"
-BUCKETS = 256
+MOST_BUCKETS = 1024
+_SHARDS_A_BUCKET = 4
 _COLUMNS = {"sha256": "sha256", "url": "url", "text": "caption", "uid": UID}
 
 
-def keyed_rows(rows: ImageRows, options: ExactOptions) -> Iterator[tuple[int, bytes]]:
-    """The rows of a shard that have the key, in buckets by the first byte of its SHA-256."""
+def buckets_for(shards: int) -> int:
+    """Into how many buckets the rows of so many shards are keyed: each gets the rows of some, few streams a shard."""
+    return min(MOST_BUCKETS, max(1, shards // _SHARDS_A_BUCKET))
+
+
+def keyed_rows(rows: ImageRows, options: ExactOptions, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """The rows of a shard that have the key, in buckets by the first bytes of its SHA-256."""
     column = _COLUMNS[options.by]
     table = rows.candidates([] if column == UID else [column], options.keep)
     keys = [_digest(options.by, value) for value in table[column].to_pylist()]
     table = table.select([name for name in table.column_names if name == UID or name != column])
     table = table.append_column(KEY, pa.array(keys, pa.binary())).filter(pc.field(KEY).is_valid())
-    bucket = np.array([key[0] for key in table[KEY].to_pylist()], dtype=np.int64)
-    for number in np.unique(bucket).tolist():
-        yield number, pack(table.filter(pa.array(bucket == number)).combine_chunks())
+    bucket = np.array([int.from_bytes(key[:4], "big") % buckets for key in table[KEY].to_pylist()], dtype=np.int64)
+    order = np.argsort(bucket, kind="stable")
+    for number, here in runs(bucket[order]):
+        yield number, pack(table.take(pa.array(order[here])).combine_chunks())
 
 
 def _digest(by: str, value: str | None) -> bytes | None:

@@ -65,6 +65,7 @@ class Held:
         self._tables: list[pa.Table] = []
         self._blocks: list[Halves] = []
         self._bytes = 0
+        self._width = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.spilled_bytes = 0
 
@@ -95,9 +96,7 @@ class Held:
         if self._folder is None:
             return np.concatenate(self._blocks)
         if self._blocks:
-            width = self._blocks[0].shape[1]
             self._spill()
-            self._width = width
         return np.memmap(self._path, np.float16, mode="r").reshape(-1, self._width)
 
     @property

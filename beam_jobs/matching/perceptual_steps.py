@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beam_jobs.matching.components import Edges, components, spanning_forest
-from beam_jobs.matching.exact_steps import BUCKETS, KEY
+from beam_jobs.matching.exact_steps import KEY
 from beam_jobs.matching.hamming import BAND_BITS, BANDS, BYTES, Hashes, band_values, close_hashes, distances
 from beam_jobs.matching.image_rows import ImageRows
 from beam_jobs.matching.narrow import pack, unpack_all
@@ -94,7 +94,9 @@ def label_components(blobs: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         yield shard, pack(pa.table({ID: ids[here], _LABEL: labels[here]}))
 
 
-def keyed_members(rows: ImageRows, options: PerceptualOptions, blobs: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def keyed_members(
+    rows: ImageRows, options: PerceptualOptions, blobs: Iterable[bytes], buckets: int
+) -> Iterator[tuple[int, bytes]]:
     """The members of components in a shard, in buckets of components."""
     labels = unpack_all(blobs)
     if labels is None:
@@ -105,7 +107,7 @@ def keyed_members(rows: ImageRows, options: PerceptualOptions, blobs: Iterable[b
     table = table.take(pa.array(np.searchsorted(row_of(table[ID].to_numpy()), members)))
     table = table.append_column(KEY, labels[_LABEL])
     table = table.append_column(HASH, _as_binary(hashes[np.searchsorted(places, members)])).combine_chunks()
-    bucket = labels[_LABEL].to_numpy() % BUCKETS
+    bucket = labels[_LABEL].to_numpy() % buckets
     order = np.argsort(bucket, kind="stable")
     for number, here in runs(bucket[order]):
         yield number, pack(table.take(pa.array(order[here])).combine_chunks())

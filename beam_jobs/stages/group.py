@@ -23,6 +23,7 @@ from apache_beam.pvalue import AsSingleton, PBegin, PCollection, TaggedOutput
 from beam_jobs.matching import exact_steps, near_steps, perceptual_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
+from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.matching.image_rows import ImageRows
 from beam_jobs.matching.sidecars import row_kinds
 from beam_jobs.storage.ledger import Tally
@@ -74,7 +75,7 @@ class FindExact(beam.PTransform):
         shards = begin | "Shards" >> beam.Create(self._shards)
         settled = (
             shards
-            | "KeyRows" >> beam.ParDo(_KeyRows(*self._job)).with_output_types(Blob)
+            | "KeyRows" >> beam.ParDo(_KeyRows(*self._job), buckets_for(len(self._shards))).with_output_types(Blob)
             | "ByKey" >> beam.GroupByKey()
             | "SettleBucket" >> beam.ParDo(_SettleBucket()).with_output_types(Blob)
         )
@@ -95,6 +96,7 @@ class FindPerceptual(beam.PTransform):
         self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
+        buckets = buckets_for(len(self._shards))
         shards = begin | "Shards" >> beam.Create(self._shards)
         rows = shards | "CountRows" >> beam.ParDo(_CountRows(*self._job)) | "Rows" >> beam.CombineGlobally(sum)
         settled = (
@@ -105,7 +107,7 @@ class FindPerceptual(beam.PTransform):
             | "Together" >> beam.GroupByKey()
             | "LabelComponents" >> beam.ParDo(_LabelComponents()).with_output_types(Blob)
             | "Components" >> beam.GroupByKey()
-            | "KeyMembers" >> beam.ParDo(_KeyMembers(*self._job)).with_output_types(Blob)
+            | "KeyMembers" >> beam.ParDo(_KeyMembers(*self._job), buckets).with_output_types(Blob)
             | "ByComponent" >> beam.GroupByKey()
             | "SettleBucket" >> beam.ParDo(_SettleBucket((perceptual_steps.HASH,))).with_output_types(Blob)
         )
@@ -186,8 +188,8 @@ class _GroupFn(beam.DoFn):
 
 
 class _KeyRows(_GroupFn):
-    def process(self, shard: int) -> Iterator[Blob]:
-        yield from exact_steps.keyed_rows(self._rows(shard), self._options)
+    def process(self, shard: int, buckets: int) -> Iterator[Blob]:
+        yield from exact_steps.keyed_rows(self._rows(shard), self._options, buckets)
 
 
 class _SettleBucket(beam.DoFn):
@@ -229,9 +231,9 @@ class _LabelComponents(beam.DoFn):
 
 
 class _KeyMembers(_GroupFn):
-    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[Blob]:
+    def process(self, grouped: tuple[int, Iterable[bytes]], buckets: int) -> Iterator[Blob]:
         shard, blobs = grouped
-        yield from perceptual_steps.keyed_members(self._rows(shard), self._options, blobs)
+        yield from perceptual_steps.keyed_members(self._rows(shard), self._options, blobs, buckets)
 
 
 class _WritePerceptual(_GroupFn):
