@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+import zstandard
+
 if TYPE_CHECKING:
     from fastwarc.warc import WarcRecord
 
 _BEGINNING = re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|WARC/[01]\.\d{1,2}\r?\n[A-Za-z-]{1,40}:")
 _LENGTH = re.compile(rb"\r?\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r?\n", re.IGNORECASE)
+_UNREADABLE = (zlib.error, zstandard.ZstdError)
 _WARC = b"WARC/"
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -138,10 +141,8 @@ def _record_end(file: IO[bytes], offset: int) -> int | None:
         if chunk.startswith(_GZIP):
             return _member_end(file, offset, chunk, zlib.decompressobj(31))
         if chunk.startswith(_ZSTD):
-            import zstandard
-
             return _member_end(file, offset, chunk, zstandard.ZstdDecompressor().decompressobj())
-    except (zlib.error, RuntimeError, ValueError):
+    except _UNREADABLE:
         return None
     return None
 
@@ -175,8 +176,6 @@ def _holds_record(file: IO[bytes], place: int) -> bool:
     try:
         if data.startswith(_GZIP):
             return zlib.decompressobj(31).decompress(data, _LONGEST_MARK).startswith(_WARC)
-        import zstandard
-
-        return bool(zstandard.ZstdDecompressor().decompressobj().decompress(data).startswith(_WARC))
-    except (zlib.error, RuntimeError, ValueError):
+        return zstandard.ZstdDecompressor().stream_reader(data).read(_LONGEST_MARK).startswith(_WARC)
+    except _UNREADABLE:
         return False

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import brotli
+import zstandard
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
@@ -120,19 +123,11 @@ def _decoded(body: bytes, coding: str, max_bytes: int) -> bytes:
         if coding == "deflate" and body[:1] == b"\x78":
             return _inflated(body, zlib.decompressobj(), max_bytes)
         if coding == "br" and not body.lstrip().startswith(b"<"):
-            import brotli
-
-            decompressor: Callable[[bytes], bytes] = brotli.Decompressor().process
-            return decompressor(body)
+            decoded: bytes = brotli.Decompressor().process(body, output_buffer_limit=max_bytes)
+            return decoded
         if coding == "zstd" and body.startswith(b"\x28\xb5\x2f\xfd"):
-            import zstandard
-
-            return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(body))
-    except (zlib.error, RuntimeError, ValueError, ImportError):
-        return body
-    except Exception as error:
-        if type(error).__name__ != "error":
-            raise
+            return zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True).read(max_bytes)
+    except (zlib.error, brotli.error, zstandard.ZstdError):
         return body
     return body
 

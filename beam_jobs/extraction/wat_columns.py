@@ -25,6 +25,7 @@ from schemas.tables import PAIRS
 _LINK = pa.schema([("url", pa.string()), ("alt", pa.string())])
 # links that are looked at for a row: few have an alt-text
 _LINKS_PER_ROW = 3
+_HELD_BYTES = 33_554_432
 _OPENING = b'{"path":0'
 ALT = b'"alt":'
 _FETCHED = ("http://", "https://")
@@ -46,10 +47,11 @@ class WatRows:
         self._links: list[list[bytes]] = []
         self._contents: list[bytes] = []
         self._total = 0
+        self._held = 0
 
     @property
     def full(self) -> bool:
-        return self._total >= self._options.rows_per_batch * _LINKS_PER_ROW
+        return self._total >= self._options.rows_per_batch * _LINKS_PER_ROW or self._held >= _HELD_BYTES
 
     def add(self, page: WatPage, offset: int, links: list[bytes], content: bytes) -> None:
         self._pages.append(page)
@@ -57,6 +59,7 @@ class WatRows:
         self._links.append(links)
         self._contents.append(content)
         self._total += len(links)
+        self._held += len(content)
 
     def take(self, reread: Callable[[bytes], list[bytes]]) -> Iterator[pa.RecordBatch]:
         """The rows so far. `reread` gives a record's links the slow way, where what was cut out is no JSON."""
