@@ -151,6 +151,7 @@ def _add_world(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument("folder", metavar="DIR", help="where to write it")
     parser.add_argument("--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another world (default: 0)")
+    parser.add_argument("--small", action="store_true", help="smaller pictures, for worlds of many pairs")
     parser.set_defaults(do=_world)
 
 
@@ -235,7 +236,7 @@ def _world(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.demo import make_world
 
     _refuse_flags(beam_flags)
-    make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed)
+    make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed, small=arguments.small)
     return DONE
 
 

@@ -14,7 +14,7 @@ from beam_jobs.storage.files import exists, join
 from schemas.refusal import Refusal
 
 
-def make_world(folder: str, *, pairs: int, seed: int) -> None:
+def make_world(folder: str, *, pairs: int, seed: int, small: bool = False) -> None:
     """Writes the world; refuses a folder that holds something else."""
     from beam_jobs.world.write import write_world
 
@@ -22,7 +22,7 @@ def make_world(folder: str, *, pairs: int, seed: int) -> None:
         raise Refusal(f"--pairs: expected at least 1, given {pairs}")
     if os.path.isdir(folder) and os.listdir(folder) and not exists(join(folder, "truth.parquet")):
         raise Refusal(f"{folder} is not empty and holds no world; name another folder")
-    write_world(folder, pairs=pairs, seed=seed)
+    write_world(folder, pairs=pairs, seed=seed, small=small)
 
 
 def run_demo(folder: str, *, pairs: int, beam_flags: Sequence[str]) -> int:

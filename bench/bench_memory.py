@@ -46,7 +46,7 @@ def main() -> None:
     for pairs in sizes:
         folder = Path(tempfile.mkdtemp(prefix="pairmill-bench-"))
         try:
-            write_world(str(folder / "world"), pairs=pairs, seed=0)
+            write_world(folder / "world", pairs=pairs, seed=0, small=True)
             peak, seconds = run_base(folder / "world", folder / "run")
         finally:
             shutil.rmtree(folder)
