@@ -5,12 +5,13 @@ many centres instead of everywhere), writes them as a run folder's images/ and e
 a process of its own:
 
     ours      the steps of the group stage in one process, what is shuffled going through files
-    stage     the stage itself, on Beam's in-process runner (--stage)
+    stage     the stage itself, on Beam's in-process runner
     semdedup  Abbas et al. (2023) from the paper: spherical k-means with k near the square root of N and 20 rounds over
               all vectors, all similarities inside each cluster, of a close pair the later one is removed
 
-Recall and precision are those of pairs, against brute force over a sample of rows and all others.
-Usage: python bench/bench_group.py [--rows 100000 300000 1000000] [--width 512] [--cosine 0.96] [--concepts 0] [--stage]
+Recall is that of close pairs, against brute force over a sample of rows and all others.
+Usage: python bench/bench_group.py [--rows 100000 300000 1000000] [--width 512] [--cosine 0.96] [--concepts 0]
+       [--sides ours stage semdedup]
 """
 
 from __future__ import annotations
@@ -245,14 +246,14 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--cosine", type=float, default=0.96)
     parser.add_argument("--concepts", type=int, default=0)
-    parser.add_argument("--stage", action="store_true")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=["ours", "semdedup"])
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--shards", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side:
         return run_side(given.side, given.work, given.shards, given.cosine)
-    sides = ["ours", *(["stage"] if given.stage else []), "semdedup"]
+    sides = given.sides
     spent: dict[str, list[float]] = {side: [] for side in sides}
     for rows in given.rows:
         work = tempfile.mkdtemp(prefix="pairmill-bench-")
