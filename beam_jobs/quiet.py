@@ -12,7 +12,12 @@ from collections.abc import Callable
 
 _CHATTER = {
     "": ("apitools not found", "Waiting for grpc channel to be ready"),
-    "apache_beam.utils.subprocess_server": ("Really starting service", "Really destroying service", "already purged"),
+    "apache_beam.utils.subprocess_server": (
+        "Really starting service",
+        "Really destroying service",
+        "already purged",
+        "Apache Beam is downloading dependencies",
+    ),
     "apache_beam.options.pipeline_options": ("Discarding unparseable args",),
     "apache_beam.runners.portability.local_job_service": (
         "Discarding unparseable args",

@@ -42,7 +42,7 @@ def find_prism(tell: Callable[[str], None]) -> str:
     if downloaded is not None:
         return str(downloaded)
     if shutil.which("go") is not None:
-        tell(f"building Prism {beam_version()} with Go; this is done once and takes a minute or two")
+        tell(f"building Prism {beam_version()} with Go; this is done once and takes some minutes")
         return _build()
     return _download()
 

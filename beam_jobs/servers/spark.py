@@ -37,7 +37,7 @@ def find_spark_jar(tell: Callable[[str], None]) -> str:
     for path in (fetched, spark_jar_path()):
         if path.exists():
             return str(path)
-    tell("fetching Spark's job server (some 300 MB); this is done once")
+    tell("fetching Spark's job server from Maven Central (some 300 MB); this is done once")
     try:
         return str(JavaJarServer.local_jar(url))
     except (RuntimeError, OSError) as error:
