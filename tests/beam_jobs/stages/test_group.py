@@ -301,7 +301,7 @@ def test_a_column_may_choose_the_survivor(tmp_path: Path) -> None:
     scores = pa.table({"uid": [image.uid for image in ordered], "beauty": pa.array(values, pa.float32())})
     write_table(RunFolder(str(tmp_path)).scores("beauty", 0), scores)
     options = GroupOptions((ExactOptions(keep=("-beauty",)), ExactOptions(keep=("beauty",), label="worst")))
-    with beam.Pipeline() as pipeline:
+    with beam.Pipeline("FnApiRunner") as pipeline:
         pipeline | GroupShards(str(tmp_path), shards=[0], options=options, scores=["beauty"])
     for label, survivor in (("exact", "small"), ("worst", "large")):
         rows = sidecar_rows(tmp_path, label, 1)
