@@ -256,7 +256,7 @@ def main() -> None:
     sides = given.sides
     spent: dict[str, list[float]] = {side: [] for side in sides}
     for rows in given.rows:
-        work = tempfile.mkdtemp(prefix="pairmill-bench-")
+        work = tempfile.mkdtemp(prefix="pairmill-bench-group-")
         try:
             vectors = draw(rows, given.width, given.cosine, given.concepts)
             shards = lay_out(work, vectors)
