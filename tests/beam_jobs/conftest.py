@@ -10,6 +10,9 @@ import pytest
 
 from beam_jobs.cli import main
 from beam_jobs.recipes import recipe_text
+from beam_jobs.servers.java import java_program
+from beam_jobs.servers.missing import ProgramMissing
+from beam_jobs.servers.prism import prism_may_start
 from beam_jobs.world.server import serve
 from beam_jobs.world.write import write_world
 
@@ -73,3 +76,20 @@ def digests() -> Callable[[Path], dict[str, str]]:
         return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     return of
+
+
+@pytest.fixture(scope="session")
+def runner_flags() -> Callable[[str], list[str]]:
+    """Flags of a runner; the test is skipped, naming what is missing, where it cannot start."""
+
+    def flags(name: str) -> list[str]:
+        if name == "PrismRunner" and not prism_may_start():
+            pytest.skip("Go is missing: PrismRunner needs it to build Prism")
+        if name == "SparkRunner":
+            try:
+                java_program()
+            except ProgramMissing as missing:
+                pytest.skip(str(missing))
+        return [f"--runner={name}"]
+
+    return flags

@@ -7,16 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 
 from beam_jobs.runners import BeamRunner, PipelineFailed, choose_runner
-from beam_jobs.servers.java import java_program
 from beam_jobs.servers.missing import ProgramMissing
-from beam_jobs.servers.prism import prism_may_start
 from schemas.refusal import Refusal
 
 FILES = {
@@ -60,21 +58,11 @@ def run_toy_flow(runner: BeamRunner, folder: Path) -> None:
     runner.wait(pipeline)
 
 
-def flags_of(name: str) -> list[str]:
-    """Flags of a runner; the test is skipped, naming what is missing, where it cannot start."""
-    if name == "PrismRunner" and not prism_may_start():
-        pytest.skip("Go is missing: PrismRunner needs it to build Prism")
-    if name == "SparkRunner":
-        try:
-            java_program()
-        except ProgramMissing as missing:
-            pytest.skip(str(missing))
-    return [f"--runner={name}"]
-
-
 @pytest.mark.parametrize("name", ["DirectRunner", "PrismRunner", "SparkRunner"])
-def test_pipelines_in_sequence_give_the_same_files_on_each_runner(name: str, tmp_path: Path) -> None:
-    with choose_runner(flags_of(name)) as runner:
+def test_pipelines_in_sequence_give_the_same_files_on_each_runner(
+    name: str, tmp_path: Path, runner_flags: Callable[[str], list[str]]
+) -> None:
+    with choose_runner(runner_flags(name)) as runner:
         for turn in ("first", "second"):
             folder = tmp_path / turn
             folder.mkdir()
@@ -94,11 +82,13 @@ def test_the_default_runner_spreads_over_processes_when_told_to(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["DirectRunner", "PrismRunner", "SparkRunner"])
-def test_an_error_in_a_worker_fails_the_pipeline_with_its_words(name: str) -> None:
+def test_an_error_in_a_worker_fails_the_pipeline_with_its_words(
+    name: str, runner_flags: Callable[[str], list[str]]
+) -> None:
     def stumble(number: int) -> int:
         raise LookupError(f"no shard {number}")
 
-    with choose_runner(flags_of(name)) as runner:
+    with choose_runner(runner_flags(name)) as runner:
         pipeline = beam.Pipeline(options=runner.options(job="toy"))
         pipeline | beam.Create([7]) | "Stumble" >> beam.Map(stumble)
         with pytest.raises(PipelineFailed) as failed:
@@ -149,10 +139,12 @@ def descendants(parent: int) -> set[int]:
         ("SparkRunner", signal.SIGKILL),
     ],
 )
-def test_no_server_outlives_the_process_that_started_it(name: str, end: signal.Signals) -> None:
+def test_no_server_outlives_the_process_that_started_it(
+    name: str, end: signal.Signals, runner_flags: Callable[[str], list[str]]
+) -> None:
     project = Path(__file__).resolve().parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-c", HANGING, *flags_of(name)],
+        [sys.executable, "-c", HANGING, *runner_flags(name)],
         env={**os.environ, "PYTHONPATH": str(project)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -18,9 +18,6 @@ from embedding_reader import EmbeddingReader
 
 from beam_jobs.cli import main
 from beam_jobs.overview import counts
-from beam_jobs.servers.java import java_program
-from beam_jobs.servers.missing import ProgramMissing
-from beam_jobs.servers.prism import prism_may_start
 
 Digests = Callable[[Path], dict[str, str]]
 RunArguments = Callable[[Path], list[str]]
@@ -52,16 +49,14 @@ def test_reasons_add_up_to_the_references_found(undisturbed: Path) -> None:
 
 @pytest.mark.parametrize("runner", ["PrismRunner", "SparkRunner"])
 def test_another_runner_gives_the_same_bytes_and_counts(
-    runner: str, undisturbed: Path, run_arguments: RunArguments, digests: Digests, tmp_path: Path
+    runner: str,
+    runner_flags: Callable[[str], list[str]],
+    undisturbed: Path,
+    run_arguments: RunArguments,
+    digests: Digests,
+    tmp_path: Path,
 ) -> None:
-    if runner == "PrismRunner" and not prism_may_start():
-        pytest.skip("Go is missing: PrismRunner needs it to build Prism")
-    if runner == "SparkRunner":
-        try:
-            java_program()
-        except ProgramMissing as missing:
-            pytest.skip(str(missing))
-    assert main([*run_arguments(tmp_path), f"--runner={runner}"]) == 0
+    assert main([*run_arguments(tmp_path), *runner_flags(runner)]) == 0
     assert outputs(tmp_path, digests) == outputs(undisturbed, digests)
     assert reasons(tmp_path) == reasons(undisturbed)
 
