@@ -200,7 +200,7 @@ def test_writing_a_default_out_changes_no_section() -> None:
                 "center_crop"
             ),
         ),
-        ("name: a\ngroup: [exactly]", "mine.yaml: group: unknown grouper 'exactly'; known: exact, near"),
+        ("name: a\ngroup: [exactly]", "mine.yaml: group: unknown grouper 'exactly'; known: exact, near, perceptual"),
         ("name: a\nwrite: {samples: 5}", "mine.yaml: write: unknown key 'samples'; known: samples_per_shard, caption"),
         (
             "name: a\nwrite: {samples_per_shard: 0}",
