@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import http.server
 import io
 import json
@@ -349,33 +348,3 @@ def test_webdataset_reads_the_shard(beside_img2dataset):
     )
     assert [sample["__key__"] for sample in samples] == ["000000000", "000000002", "000000008", "000000009"]
     assert samples[1]["txt"].decode() == "ünïcode ☃ \U0001f600"
-
-
-def test_real_pages_every_raster_image_is_stored_with_its_true_size(shared_folder, tmp_path):
-    web = shared_folder / "web"
-
-    class Host(http.server.SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def translate_path(self, path: str) -> str:
-            return str(web / self.headers["Host"].split(":")[0]) + path.split("?")[0]
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with open(web / "pairs.tsv", newline="", encoding="utf-8") as file:
-        pairs = list(csv.DictReader(file, delimiter="\t"))[::8]
-    plan(tmp_path, [(row["image_url"], row["alt"]) for row in pairs])
-    for port in serve(Host):
-        tally = download_shard(task(tmp_path, port, resize="keep_ratio"))
-    rows = pq.read_table(tmp_path / "images" / "00000.parquet").to_pylist()
-    assert {row["reason"] for row in rows} == {None}
-    found = [(row["original_width"], row["original_height"], row["format"], row["sha256"]) for row in rows]
-    expected = [
-        (int(row["image_w"]), int(row["image_h"]), row["image_format"], row["image_sha256"])
-        if row["image_ok"] == "True"
-        else (None, None, None, None)
-        for row in pairs
-    ]
-    assert found == expected
-    assert tally.kept == sum(row["image_ok"] == "True" for row in pairs)
