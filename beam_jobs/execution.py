@@ -33,8 +33,9 @@ class StageFailed(JobFailed):
 def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], runner: BeamRunner) -> None:
     """Runs the stages in order; what is done is skipped. `remade` is another configuration's and is removed first."""
     for product in remade:
-        remove_tree(run.output_folder(product))
+        # The ledger first: a kill in between must not leave one that tells of files which are gone.
         run.ledger(product.ledger).clear()
+        remove_tree(run.output_folder(product))
     with runner:
         for stage in stages:
             run_stage(run, stage, runner)
