@@ -40,7 +40,8 @@ def _parser() -> _Parser:
 def _command(
     commands: argparse._SubParsersAction[_Parser], name: str, purpose: str, example: str
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=purpose, description=purpose, epilog=f"example: pairmill {example}")
+    epilog = f"example: pairmill {example}"
+    return commands.add_parser(name, help=purpose, description=purpose, epilog=epilog, allow_abbrev=False)
 
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +79,8 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = _command(
         commands,
         "run",
-        "Run a recipe's stages over sources; what is done already is not done again.",
+        "Run a recipe's stages over sources; what is done already is not done again. Any other flag goes to Beam: "
+        "--runner, --direct_num_workers, --spark_master_url ...",
         "run --recipe base --source html:pages.txt --work out --runner DirectRunner",
     )
     _add_launch_arguments(parser)
