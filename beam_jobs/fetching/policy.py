@@ -59,7 +59,7 @@ class FetchOptions:
     concurrency: int = 128
     per_host: int = 16
     host_delay: float = 0.0
-    host_failures: int = 30
+    host_failures: int = 100
     host_probe: int = 50
     large_bytes: int = 1_048_576
     held_bytes: int = 201_326_592
