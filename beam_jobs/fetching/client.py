@@ -8,10 +8,16 @@ Turns are taken in one order, host first, then slot, and both are given back bet
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as time_limit
+else:
+    from async_timeout import timeout as time_limit  # type: ignore[import-not-found]  # aiohttp brings it
 
 from beam_jobs.fetching.budget import ByteBudget
 from beam_jobs.fetching.commons import Commons
@@ -96,7 +102,8 @@ class Client:
             turn = await self._turn(target, trail)
             end = end or time.monotonic() + options.deadline
             try:
-                return await asyncio.wait_for(self._follow(target, trail, turn), max(end - time.monotonic(), 0.001))
+                async with time_limit(max(end - time.monotonic(), 0.001)):
+                    return await self._follow(target, trail, turn)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - failure_of raises what no network can cause

@@ -22,16 +22,18 @@ _shared: dict[int, Commons] = {}
 class Commons:
     """Shared state; the loop's thread starts with the first use and ends with the process."""
 
-    def __init__(self, lookup: Lookup = look_up, *, keep_names: float = 300.0) -> None:
+    def __init__(
+        self, lookup: Lookup = look_up, *, keep_names: float = 300.0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.names = Names(lookup, keep=keep_names)
         self.hosts = HostBook()
         self.robots: dict[Any, tuple[float, Rules]] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start = threading.Lock()
 
     def tls(self) -> ssl.SSLContext:
-        """The system's trust, read once."""
+        """Whom to trust: what was given, or what the system says, read once."""
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls

@@ -19,6 +19,14 @@ from beam_jobs.fetching.decoder_worker import FRAME, READY
 
 WORKER = (sys.executable, "-m", "beam_jobs.fetching.decoder_worker")
 _START_SECONDS = 120.0
+# One thread a process; and an allocator that keeps some megabytes of pixels instead of asking for them each time,
+# which would cost as much as resizing does.
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+}
 _PIPE = 1 << 20
 
 
@@ -31,7 +39,7 @@ class DecoderProcess:
 
     def __init__(self, command: Sequence[str], lock: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment |= ENVIRONMENT
         self._process = subprocess.Popen(
             [*command, str(lock)],
             pass_fds=(lock,),
@@ -44,6 +52,9 @@ class DecoderProcess:
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
         self.capacity = _enlarge(self._input)
         _enlarge(self._output)
+        self._come = bytearray()
+        self._arrivals = select.poll()
+        self._arrivals.register(self._output, select.POLLIN)
         try:
             if self._read(1, time.monotonic() + _START_SECONDS) != READY:
                 raise RuntimeError("a decoding process answered nonsense")
@@ -68,15 +79,17 @@ class DecoderProcess:
         return json.loads(self._read(text, end)), self._read(stored, end)
 
     def _read(self, size: int, end: float) -> bytes:
-        parts = bytearray()
-        while len(parts) < size:
-            if not select.select([self._output], [], [], max(0.0, end - time.monotonic()))[0]:
+        """So many bytes of the answers; what comes with them is kept for the next call."""
+        while len(self._come) < size:
+            if not self._arrivals.poll(max(0.0, end - time.monotonic()) * 1000):
                 raise TimeoutError
-            part = os.read(self._output, size - len(parts))
+            part = os.read(self._output, _PIPE)
             if not part:
                 raise Dead
-            parts += part
-        return bytes(parts)
+            self._come += part
+        found = bytes(self._come[:size])
+        del self._come[:size]
+        return found
 
     def kill(self) -> None:
         self._process.kill()

@@ -68,8 +68,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - a decoder's own defect: the row gets its reason from it
             facts = {"reason": "decode_error", "message": f"{type(error).__name__}: {error}"[:300]}
         text = json.dumps(facts).encode()
-        answers.write(FRAME.pack(len(text), len(stored)) + text)
-        _write_all(answers, stored)
+        _write_all(answers, FRAME.pack(len(text), len(stored)) + text + stored)
 
 
 @contextmanager

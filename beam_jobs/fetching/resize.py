@@ -25,8 +25,9 @@ _INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "lanczos4": cv2.INTER_LANCZOS4,
 }
-_FOUR_SAMPLES = 4.8
-_NINE_SAMPLES = 7.0
+# (pixels a side for each pixel wanted, up to: samples a side), so that results stay alike to 0.99 (SSIM).
+_SAMPLES_A_SIDE = ((2.6, 2), (5.4, 3), (6.6, 4))
+_WORTH_IT = 1.8
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,22 @@ def scale_to(pixels: Pixels, width: int, height: int, interpolation: str) -> Pix
 
 
 def average_to(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Very nearly what INTER_AREA gives for a shrunk photograph, in a fifth of its time.
+    """Very nearly what INTER_AREA gives, for a shrunk photograph, in half its time or less.
 
-    Each pixel is the mean of 2 x 2 or 3 x 3 samples, which is enough for up to 6.5 pixels a side.
+    Each pixel becomes the mean of 2 x 2 to 4 x 4 linearly interpolated samples. One pixel apart they would give an
+    area's mean exactly; a little further apart they leave next to nothing out.
     """
     ratio = max(pixels.shape[1] / width, pixels.shape[0] / height)
-    if ratio > _NINE_SAMPLES or min(pixels.shape[1] / width, pixels.shape[0] / height) < 1:
+    side = next((side for most, side in _SAMPLES_A_SIDE if ratio <= most), 0)
+    if ratio < _WORTH_IT or not side:
         return scale_to(pixels, width, height, "area")
-    if ratio <= _FOUR_SAMPLES:
-        samples = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
-        return scale_to(samples, width, height, "area")
-    samples = cv2.resize(pixels, (3 * width, 3 * height), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(cv2.blur(samples, (3, 3))[1::3, 1::3])
+    samples = scale_to(pixels, side * width, side * height, "linear")
+    if side == 3:
+        means = cv2.blur(samples, (3, 3), anchor=(0, 0))  # at each corner, the mean of its square
+        return scale_to(means, width, height, "nearest")
+    if side == 4:
+        samples = scale_to(samples, 2 * width, 2 * height, "area")
+    return scale_to(samples, width, height, "area")
 
 
 def frame(pixels: Pixels, plan: Plan) -> Pixels:
