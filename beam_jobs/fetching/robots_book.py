@@ -18,6 +18,7 @@ from beam_jobs.fetching.urls import Target, parse_target
 from schemas.reasons import Failed
 
 _KEPT = 86_400.0
+_CAPACITY = 50_000
 _REDIRECTS = 5
 
 
@@ -67,6 +68,8 @@ class RobotsBook:
             rules = ALLOW_ALL
         finally:
             self._exchange.give_back(trail)
+        while len(self._known) >= _CAPACITY:
+            self._known.pop(next(iter(self._known)))
         self._known[target.origin, target.rule] = (time.monotonic() + _KEPT, rules)
         return rules
 

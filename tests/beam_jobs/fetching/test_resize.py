@@ -86,6 +86,17 @@ def test_photographs_are_as_similar_as_can_be(mode, width, height):
     assert ssim(pixels_of(ours.data), other) >= 0.99
 
 
+def test_real_photographs_and_drawings_are_alike(shared_folder):
+    paths = sorted((shared_folder / "web").rglob("*.jpg"))[::14]
+    compared = []
+    for path in paths:
+        data = path.read_bytes()
+        ours = pixels_of(prepare(data, DownloadSection(resize="keep_ratio")).data)
+        compared.append((round(ssim(ours, theirs(data, 256, "keep_ratio")[0]), 4), path.name))
+    assert len(compared) > 20
+    assert min(compared)[0] >= 0.99, sorted(compared)[:5]
+
+
 def test_gray_stays_gray():
     data = encoded(smooth_noise(800, 600, 1), ".jpg")
     ours = pixels_of(prepare(data, DownloadSection(resize="keep_ratio")).data)
