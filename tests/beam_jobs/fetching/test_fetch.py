@@ -68,10 +68,14 @@ EXPECTED = {
 }
 
 
+# Long enough for a busy machine to answer what can be answered.
+IMPATIENT: dict[str, object] = {"concurrency": 64, "timeout": 1.0, "deadline": 3.0}
+
+
 def options(port: int, **changes: object) -> FetchOptions:
     chosen: dict[str, object] = {
-        "timeout": 0.4,
-        "deadline": 1.2,
+        "timeout": 5.0,
+        "deadline": 15.0,
         "retries": 1,
         "backoff": 0.02,
         "max_bytes": 1_000_000,
@@ -88,11 +92,11 @@ def fetch(urls: list[str], chosen: FetchOptions, commons: Commons | None = None)
 
 def test_each_fault_ends_with_its_reason(server):
     started = time.monotonic()
-    fetched = fetch([f"http://faulty.test{path}" for path in EXPECTED], options(server.port, concurrency=64))
+    fetched = fetch([f"http://faulty.test{path}" for path in EXPECTED], options(server.port, **IMPATIENT))
     ended = {path: (row.reason, row.attempts) for path, row in zip(EXPECTED, fetched, strict=True)}
     assert ended == EXPECTED
     assert all((row.body is None) == (row.reason is not None) for row in fetched)
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30  # whatever a server does, a URL ends
 
 
 def test_bodies_are_whole_and_decompressed(server):
