@@ -51,7 +51,7 @@ def pool():
 
 @pytest.fixture
 def fragile():
-    made = DecoderPool(2, timeout=1.0, command=(sys.executable, "-c", FRAGILE))
+    made = DecoderPool(2, timeout=3.0, command=(sys.executable, "-c", FRAGILE))
     yield made
     made.close()
 
