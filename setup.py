@@ -23,9 +23,9 @@ REQUIRES = [
     "selectolax>=1.0",
     "zstandard",
     # images
-    "aiohttp>=3.10",
+    "aiohttp>=3.14",
     "opencv-python-headless>=4.10",
-    "pillow>=11",
+    "pillow>=11.3",
     "simplejpeg>=1.8",
     "yarl",
     # models and neighbours
