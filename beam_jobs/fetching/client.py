@@ -8,7 +8,6 @@ Turns are taken in one order, host first, then slot, and both are given back bet
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 import zlib
 from collections.abc import Mapping
@@ -102,8 +101,7 @@ class Client:
             turn = await self._turn(target, trail)
             end = end or time.monotonic() + options.deadline
             try:
-                async with time_limit(max(end - time.monotonic(), 0.001)):
-                    return await self._follow(target, trail, turn)
+                return await asyncio.wait_for(self._follow(target, trail, turn), max(end - time.monotonic(), 0.001))
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - failure_of raises what no network can cause

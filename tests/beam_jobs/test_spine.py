@@ -67,13 +67,17 @@ def test_killed_again_and_again_the_run_ends_with_the_same_bytes(
     """Each kill waits for another stage's first marker, then for a moment more."""
     command = [sys.executable, "-m", "beam_jobs", *run_arguments(tmp_path)]
     moments = random.Random(2)
+    kills = 0
     for stage in ("extract", "planned", "download", "score", "select", "write"):
         run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         while run.poll() is None and not list((tmp_path / "ledger" / stage).rglob("0*.json")):
             time.sleep(0.01)
         time.sleep(moments.uniform(0, 0.05))
-        os.killpg(run.pid, signal.SIGKILL)
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            kills += 1
         run.wait()
+    assert kills >= 4
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "images").glob("*.tar")}
     assert main(run_arguments(tmp_path)) == 0
     assert outputs(tmp_path, digests) == outputs(undisturbed, digests)
