@@ -13,11 +13,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-if sys.version_info >= (3, 11):
-    from asyncio import timeout as time_limit
-else:
-    from async_timeout import timeout as time_limit  # type: ignore[import-not-found]  # aiohttp brings it
-
 from beam_jobs.fetching.budget import ByteBudget
 from beam_jobs.fetching.commons import Commons
 from beam_jobs.fetching.exchange import Exchange, Trail
