@@ -14,7 +14,7 @@ from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.launch import Prepared
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from beam_jobs.storage.files import exists, list_folders
-from beam_jobs.storage.ledger import Ledger, Marker
+from beam_jobs.storage.ledger import Ledger, Marker, reasons_of
 from beam_jobs.storage.run_folder import RunFolder
 from filters.registry import describe
 from schemas.reasons import KEPT
@@ -81,10 +81,9 @@ def _ledgers(folder: RunFolder) -> Iterator[str]:
 
 
 def _count(ledger: str, markers: Mapping[int, Marker]) -> dict[str, Any]:
-    reasons: Counter[str] = Counter()
+    reasons = reasons_of(markers.values())
     details: dict[str, Counter[str]] = {}
     for marker in markers.values():
-        reasons.update(marker.tally.reasons)
         for unit, numbers in marker.tally.details.items():
             details.setdefault(unit, Counter()).update(numbers)
     return {

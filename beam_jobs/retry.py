@@ -18,7 +18,7 @@ from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.progress import say, watching
 from beam_jobs.runners import BeamRunner
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
-from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.ledger import Ledger, reasons_of
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.reasons import FAILURES, KEPT
 from schemas.refusal import Refusal, unknown
@@ -33,9 +33,7 @@ def retry(
     if manifest is None or manifest.state != "done":
         raise Refusal(f"--work: {work} holds no finished download")
     markers = {marker.ticket.shard: marker for marker in manifest.markers}
-    failed = Counter[str]()
-    for marker in markers.values():
-        failed.update(marker.tally.reasons)
+    failed = reasons_of(markers.values())
     for reason in reasons:
         if reason not in FAILURES:
             raise unknown("reason", reason, set(failed) - {KEPT}, where="--reasons")
@@ -53,7 +51,4 @@ def retry(
             runner.wait(pipeline)
     after = ledger.markers()
     ledger.finish(replace(manifest, markers=tuple(after.values())))
-    now = Counter[str]()
-    for marker in after.values():
-        now.update(marker.tally.reasons)
-    return now
+    return reasons_of(after.values())

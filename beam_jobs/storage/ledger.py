@@ -8,6 +8,7 @@ anything else is made again. Shards that were finished together may share one ma
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -67,6 +68,14 @@ class Marker:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Marker:
         return Marker(Ticket(**value["ticket"]), Tally(**value["tally"]), value["seconds"])
+
+
+def reasons_of(markers: Iterable[Marker]) -> Counter[str]:
+    """The counts by reason of several shards together."""
+    reasons: Counter[str] = Counter()
+    for marker in markers:
+        reasons.update(marker.tally.reasons)
+    return reasons
 
 
 @dataclass(frozen=True)
