@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from beam_jobs.matching import contests, unique
 from beam_jobs.settling import SettleTop
+from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
 from filters.rules import PASSES, columns_read, first_failing, where_true
 from schemas.recipe_steps import Contest, Rule, Step, Unique
 
@@ -146,11 +147,11 @@ class _JudgeSegment(beam.PTransform):
         if not isinstance(contest, Unique) and contests.over_all(contest):
             settled = keys | "SettleTop" >> SettleTop(contest)
         else:
-            settled = keys | "GroupByBucket" >> beam.GroupByKey() | "Settle" >> beam.ParDo(_Settle(contest))
+            settled = keys | "ByBucket" >> GroupBlobs() | "Settle" >> beam.ParDo(_Settle(contest))
         lost = (applied[_ApplyRules.LOST], settled) | "BothLosers" >> beam.Flatten()
         return (
             {"codes": applied.codes, "lost": lost}
-            | "GroupByShard" >> beam.CoGroupByKey()
+            | "ByShard" >> CoGroupBlobs()
             | "ApplyLosses" >> beam.ParDo(_ApplyLosses(self._segment.first + len(self._segment.rules)))
         )
 

@@ -40,6 +40,7 @@ from beam_jobs.servers.java import java_program
 from beam_jobs.servers.prism import find_prism
 from beam_jobs.servers.spark import find_spark_jar
 from beam_jobs.servers.tied import tied
+from beam_jobs.shuffle import SpillsToFiles
 from schemas.refusal import JobFailed, Refusal, unknown
 
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
@@ -57,8 +58,11 @@ class PipelineFailed(JobFailed):
     """A pipeline ended otherwise than done; the message holds Beam's words."""
 
 
-class InProcessRunner(PipelineRunner):
-    """Beam's FnApiRunner, which hands the options to its workers as Beam's DirectRunner does."""
+class InProcessRunner(PipelineRunner, SpillsToFiles):
+    """Beam's FnApiRunner, which hands the options to its workers as Beam's DirectRunner does.
+
+    It shuffles in memory; blobs go through files.
+    """
 
     def is_fnapi_compatible(self) -> bool:
         return True
@@ -70,7 +74,10 @@ class InProcessRunner(PipelineRunner):
 
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
         provision = ExtendedProvisionInfo(provision_api.ProvisionInfo(pipeline_options=encoded))
-        return FnApiRunner(provision_info=provision).run_pipeline(pipeline, options)
+        try:
+            return FnApiRunner(provision_info=provision).run_pipeline(pipeline, options)
+        finally:
+            self.remove_spilled()
 
 
 class KeptPrismRunner(PrismRunner):

@@ -140,7 +140,17 @@ def test_stages_know_neither_flow_nor_command_line() -> None:
     above = tuple(f"beam_jobs.{name}" for name in JOB if name != "stages")
     wrong = [
         found
-        for place in ("stages", "report", "accounting.py", "runners.py", "servers", "quiet.py", "progress.py")
+        for place in (
+            "stages",
+            "grouping",
+            "report",
+            "shuffle.py",
+            "accounting.py",
+            "runners.py",
+            "servers",
+            "quiet.py",
+            "progress.py",
+        )
         for found in imports(f"beam_jobs/{place}")
         if found.module in above
     ]

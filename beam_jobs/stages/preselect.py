@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes, JudgeShards, read_codes
 from beam_jobs.matching.layout import bin_bits, cut, histogram, orders, shards_of
+from beam_jobs.shuffle import GroupBlobs
 from beam_jobs.storage.blobs import pack, unpack
 from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import iter_batches, read_schema, read_table, write_table
@@ -27,6 +28,8 @@ from schemas.recipe_steps import Step
 from schemas.tables import PLANNED_DROPS, PRESELECTED
 
 Made = tuple[str, int, Tally]
+# In the metadata of rows that are sent: their part, and the number of the first row of their batch.
+_FROM = b"from"
 
 
 def load_pairs(work: str, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
@@ -113,8 +116,9 @@ class _LayOut(beam.DoFn):
         living = table.drop_columns(list(PLANNED_DROPS))
         for shard in np.unique(shards[shards >= 0]):
             rows = np.flatnonzero(shards == shard)
-            blob = pack(living.take(pa.array(rows)).combine_chunks())
-            yield beam.pvalue.TaggedOutput(self.ROWS, (int(shard), (part, first, blob)))
+            sent = living.take(pa.array(rows)).combine_chunks()
+            blob = pack(sent.replace_schema_metadata({_FROM: f"{part} {first}"}))
+            yield beam.pvalue.TaggedOutput(self.ROWS, (int(shard), blob))
 
     def _write(self, part: int, ids: pa.Table, codes: Codes, shards: npt.NDArray[np.integer]) -> Tally:
         found = [self._reasons[code] if code >= 0 else None for code in codes.tolist()]
@@ -133,16 +137,21 @@ class _LayOut(beam.DoFn):
         return Tally(rows_in=len(alive), reasons=dict(reasons), digest=digest)
 
 
+def _origin(sent: pa.Table) -> tuple[int, int]:
+    part, first = sent.schema.metadata[_FROM].split()
+    return int(part), int(first)
+
+
 class _WritePlanned(beam.DoFn):
     """Writes the rows of a shard in the order of their uids' hashes; equal uids in the order of parts."""
 
     def __init__(self, work: str) -> None:
         self._folder = RunFolder(work)
 
-    def process(self, grouped: tuple[int, Iterable[tuple[int, int, bytes]]]) -> Iterator[Made]:
+    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[Made]:
         shard, blobs = grouped
-        ordered = sorted(blobs, key=lambda blob: blob[:2])
-        table = pa.concat_tables([unpack(blob) for _, _, blob in ordered], promote_options="permissive")
+        sent = sorted(map(unpack, blobs), key=_origin)
+        table = pa.concat_tables([part.replace_schema_metadata() for part in sent], promote_options="permissive")
         ranks = np.argsort(orders(table["uid"].to_pylist()), kind="stable")
         table = table.take(pa.array(ranks)).combine_chunks()
         digest = write_table(self._folder.planned(shard), table)
@@ -182,8 +191,6 @@ class PreselectParts(beam.PTransform):
             _LayOut(self._work, bits, self._rows_per_shard, reasons), beam.pvalue.AsSingleton(counts)
         ).with_outputs(_LayOut.ROWS, main="parts")
         planned = (
-            laid_out[_LayOut.ROWS]
-            | "GroupByShard" >> beam.GroupByKey()
-            | "WritePlanned" >> beam.ParDo(_WritePlanned(self._work))
+            laid_out[_LayOut.ROWS] | "ByShard" >> GroupBlobs() | "WritePlanned" >> beam.ParDo(_WritePlanned(self._work))
         )
         return laid_out.parts, planned
