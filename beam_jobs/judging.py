@@ -1,4 +1,4 @@
-"""Judging rows by a recipe's steps, on any runner: rules look at one row, contests (`unique`, `top_k`) at many.
+"""Judging rows by a recipe's steps, on any runner: rules look at one row, contests (`unique`, `top_k`, `mix`) at many.
 
 In: shard numbers, a function that loads a shard's columns, the steps. Out: (shard, codes): for each row of the shard,
 as int16 in bytes, the index of the first step that it fails, ALIVE, or NOT_ALIVE when it had ended before. Rules need
@@ -19,7 +19,7 @@ from beam_jobs.matching import contests, unique
 from beam_jobs.settling import SettleTop
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
 from filters.rules import PASSES, columns_read, first_failing, where_true
-from schemas.recipe_steps import Contest, Rule, Step, Unique
+from schemas.recipe_steps import Contest, RowStep, Step, Top, Unique
 
 ALIVE = -1
 NOT_ALIVE = -2
@@ -41,17 +41,17 @@ class Segment:
     """Consecutive rules, and the contest that ends them, if one does; `first` is the index of its first step."""
 
     first: int
-    rules: tuple[Rule, ...]
+    rules: tuple[RowStep, ...]
     contest: Contest | None
 
 
 def segments(steps: Sequence[Step]) -> list[Segment]:
     """The steps in order, cut after each contest."""
     found: list[Segment] = []
-    rules: list[Rule] = []
+    rules: list[RowStep] = []
     first = 0
     for index, step in enumerate(steps):
-        if isinstance(step, Rule):
+        if isinstance(step, RowStep):
             rules.append(step)
         else:
             found.append(Segment(first, tuple(rules), step))
@@ -83,7 +83,7 @@ class _ApplyRules(beam.DoFn):
         codes[rows[failed != PASSES]] = failed[failed != PASSES] + self._segment.first
         if contest:
             entering = rows[failed == PASSES]
-            for spared in where_true(table, [contest]):
+            for spared in where_true(table, [contest]) if isinstance(contest, Top) else ():
                 codes[entering[spared[entering]]] = SPARED
             yield from self._enter(contest, table, shard, entering)
         yield shard, codes.tobytes()

@@ -21,8 +21,8 @@ from beam_jobs.runners import BeamRunner, choose_runner
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
+from filters.recipe_check import check_recipe
 from filters.registry import make_scorers
-from filters.rules import check_recipe
 from schemas.refusal import Refusal, unknown
 from schemas.sources import Source, parse_source
 from schemas.tables import PAIRS

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_jobs.matching import contests, unique
-from beam_jobs.matching.contests import BINS, Cut
-from schemas.recipe_steps import Sample, Top, order_of
+from beam_jobs.matching.contests import Cut, Settled
+from schemas.recipe_steps import order_of
 
 Counts = npt.NDArray[np.int64]
 # The bins that a shard's rows fall in, and how many in each.
@@ -22,7 +22,7 @@ Found = tuple[Counts, Counts]
 
 
 class _CountBins(beam.DoFn):
-    def __init__(self, contest: Top | Sample) -> None:
+    def __init__(self, contest: Settled) -> None:
         self._contest = contest
 
     def process(self, blob: bytes) -> Iterator[Found]:
@@ -34,11 +34,11 @@ class _CountBins(beam.DoFn):
 class _FindCut(beam.CombineFn):
     """Sums counts by bin, and cuts."""
 
-    def __init__(self, contest: Top | Sample) -> None:
+    def __init__(self, contest: Settled) -> None:
         self._contest = contest
 
     def create_accumulator(self) -> Counts:
-        return np.zeros(BINS, dtype=np.int64)
+        return np.zeros(contests.bin_count(self._contest), dtype=np.int64)
 
     def add_input(self, accumulator: Counts, element: Found) -> Counts:
         found, counts = element
@@ -51,8 +51,8 @@ class _FindCut(beam.CombineFn):
             total += accumulator
         return total
 
-    def extract_output(self, accumulator: Counts) -> Cut:
-        return contests.find_cut(accumulator, self._contest)
+    def extract_output(self, accumulator: Counts) -> tuple[Cut, ...]:
+        return contests.find_cuts(accumulator, self._contest)
 
 
 class _Divide(beam.DoFn):
@@ -60,10 +60,10 @@ class _Divide(beam.DoFn):
 
     OPEN = "open"
 
-    def __init__(self, contest: Top | Sample) -> None:
+    def __init__(self, contest: Settled) -> None:
         self._contest = contest
 
-    def process(self, blob: bytes, cut: Cut) -> Iterator[tuple[int, bytes] | beam.pvalue.TaggedOutput]:
+    def process(self, blob: bytes, cut: tuple[Cut, ...]) -> Iterator[tuple[int, bytes] | beam.pvalue.TaggedOutput]:
         compared, lost = contests.divide(unique.unpack([blob], len(order_of(self._contest))), cut)
         if len(compared):
             yield beam.pvalue.TaggedOutput(self.OPEN, (0, compared.tobytes()))
@@ -71,17 +71,17 @@ class _Divide(beam.DoFn):
 
 
 class _SettleCut(beam.DoFn):
-    def __init__(self, contest: Top | Sample) -> None:
+    def __init__(self, contest: Settled) -> None:
         self._contest = contest
 
-    def process(self, grouped: tuple[int, Iterable[bytes]], cut: Cut) -> Iterator[tuple[int, bytes]]:
+    def process(self, grouped: tuple[int, Iterable[bytes]], cut: tuple[Cut, ...]) -> Iterator[tuple[int, bytes]]:
         yield from unique.by_shard(contests.settle_cut(grouped[1], cut, self._contest))
 
 
 class SettleTop(beam.PTransform):
     """Keyed rows of each shard to (shard, rows that lose)."""
 
-    def __init__(self, contest: Top | Sample) -> None:
+    def __init__(self, contest: Settled) -> None:
         super().__init__()
         self._contest = contest
 

@@ -15,16 +15,17 @@ import numpy.typing as npt
 import pyarrow as pa
 from markupsafe import Markup
 
-from beam_jobs.matching.contests import enter, settle_top
+from beam_jobs.matching.contests import enter, settle_all
 from beam_jobs.report import svg
 from beam_jobs.stages.selection import Homes, LoadSidecars
 from beam_jobs.storage.files import write_bytes
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
+from filters.recipe_check import check_recipe
 from filters.registry import make_scorers
-from filters.rules import PASSES, check_recipe, columns_read, first_failing, where_true
+from filters.rules import PASSES, columns_read, first_failing, where_true
 from schemas.recipe import Recipe
-from schemas.recipe_steps import Rule, Step, Unique
+from schemas.recipe_steps import RowStep, Rule, Step, Top
 from schemas.recipe_text import Place
 from schemas.refusal import Refusal
 
@@ -54,12 +55,12 @@ def kept_rows(table: pa.Table, alive: npt.NDArray[np.bool_], steps: Sequence[Ste
     """The rows of one table that all steps keep: what `beam_jobs.judging` finds out across shards."""
     rows = np.flatnonzero(alive)
     for step in steps:
-        if isinstance(step, Rule):
+        if isinstance(step, RowStep):
             rows = rows[first_failing(table.take(pa.array(rows)), [step]) == PASSES]
             continue
         entered, lost = enter(step, table, shard=0, rows=rows)
-        gone = [lost["row"]] if isinstance(step, Unique) else [lost["row"], settle_top(entered, step)[1]["row"]]
-        for spared in where_true(table, [step]):
+        gone = [lost["row"], settle_all(step, entered)[1]["row"]]
+        for spared in where_true(table, [step]) if isinstance(step, Top) else ():
             gone = [each[~spared[each]] for each in gone]
         rows = np.setdiff1d(rows, np.concatenate(gone))
     return rows

@@ -131,15 +131,18 @@ def compile_expression(text: str) -> Expression:
     return Expression(text, tuple(columns), compiled)
 
 
-def check_types(expression: Expression, schema: pa.Schema) -> None:
-    """Raises Malformed unless the expression is true or false over columns of these types."""
+def check_types(expression: Expression, schema: pa.Schema, *, number: bool = False) -> None:
+    """Raises Malformed unless the expression is true or false over columns of these types, or a number if so asked."""
     probe = pl.DataFrame([_probe(schema.field(name)) for name in expression.columns])
     try:
         answer = probe.select(answer=expression.compiled)["answer"]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         types = ", ".join(f"{name} is {schema.field(name).type}" for name in expression.columns)
         raise Malformed(f"{expression.text!r} does not fit its columns ({types}): {_first_line(error)}") from error
-    if answer.dtype != pl.Boolean or len(answer) != len(probe):
+    if number:
+        if not answer.dtype.is_numeric() or len(answer) != len(probe):
+            raise Malformed(f"{expression.text!r} must be a number for each row; it is of type {answer.dtype}")
+    elif answer.dtype != pl.Boolean or len(answer) != len(probe):
         raise Malformed(f"{expression.text!r} must be true or false for each row; it is of type {answer.dtype}")
 
 

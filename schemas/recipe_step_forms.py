@@ -7,21 +7,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from schemas.reasons import FAILURES, KEPT, is_rule_reason
-from schemas.recipe_steps import CUTS, Preference, Rule, Sample, Step, Top, Unique
+from schemas.recipe_steps import (
+    CUTS,
+    LISTED_BY,
+    Balance,
+    Listed,
+    Mix,
+    Part,
+    Preference,
+    Rule,
+    Sample,
+    Step,
+    Top,
+    Unique,
+)
 from schemas.recipe_text import Place, expect_keys, expect_list, expect_mapping, expect_text
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS = {
     "keep": ("reason",),
     "drop": ("reason",),
+    "keep_listed": ("reason",),
+    "drop_listed": ("reason",),
+    "balance": ("seed", "reason"),
     "unique": ("prefer", "reason"),
     "top_fraction": ("by", "per", "cut", "unless", "reason"),
     "top_k": ("by", "per", "cut", "unless", "reason"),
     "sample": ("seed", "per", "reason"),
+    "mix": ("seed", "reason"),
 }
+MOST_PARTS = 16
 
 
 def parse_steps(value: Any, place: Place) -> tuple[Step, ...]:
@@ -55,6 +74,15 @@ def _parse_step(verb: str, mapping: dict[str, Any], here: Place) -> Step:
             raise here.refusal(f"a {verb!r} rule needs a reason: a name that its counts bear")
         expression = expect_text(mapping[verb], here.at(verb))
         return Rule(verb, expression, _reason(mapping["reason"], here.at("reason")), here)
+    if verb in ("keep_listed", "drop_listed"):
+        return _parse_listed(verb, mapping, here)
+    if verb in ("balance", "mix"):
+        default = "not_drawn" if verb == "balance" else "beyond_share"
+        seed = _seed(mapping.get("seed", 0), here.at("seed"))
+        reason = _reason(mapping.get("reason", default), here.at("reason"))
+        if verb == "balance":
+            return Balance(expect_text(mapping[verb], here.at(verb)), seed, reason, here)
+        return Mix(_parts(mapping[verb], here.at(verb)), seed, reason, here)
     if verb == "unique":
         reason = _reason(mapping.get("reason", "duplicate"), here.at("reason"))
         prefer = _preferences(mapping.get("prefer", []), here.at("prefer"))
@@ -83,6 +111,40 @@ def _parse_step(verb: str, mapping: dict[str, Any], here: Place) -> Step:
         cut=_cut(mapping.get("cut", "places"), here.at("cut")),
         unless=expect_text(mapping["unless"], here.at("unless")) if "unless" in mapping else None,
     )
+
+
+def _parse_listed(verb: str, mapping: dict[str, Any], here: Place) -> Listed:
+    inner = here.at(verb)
+    options = expect_mapping(mapping[verb], inner)
+    expect_keys(options, ("by", "of", "file"), inner)
+    by = options.get("by")
+    if by not in LISTED_BY:
+        raise inner.at("by").refusal(f"expected one of {', '.join(LISTED_BY)}; given {by!r}")
+    column = "url" if by == "domain" else by
+    if "of" in options:
+        (column,) = _columns([options["of"]], inner.at("of"))
+    if "file" not in options:
+        raise inner.refusal("expected `file`: the list, such as given:blocked")
+    reason = _reason(mapping.get("reason", "listed" if verb == "drop_listed" else "not_listed"), here.at("reason"))
+    return Listed(verb, by, column, expect_text(options["file"], inner.at("file")), reason, here)
+
+
+def _parts(value: Any, place: Place) -> tuple[Part, ...]:
+    parts = []
+    for number, item in enumerate(expect_list(value, place, filled=True)):
+        here = place.at(number)
+        mapping = expect_mapping(item, here)
+        expect_keys(mapping, ("share", "where"), here)
+        if mapping.keys() != {"share", "where"}:
+            raise here.refusal(f"expected a part as {{share: 0.9, where: language = 'en'}}; given {_listed(mapping)}")
+        where = expect_text(mapping["where"], here.at("where"))
+        parts.append(Part(_fraction(mapping["share"], here.at("share")), where))
+    if len(parts) > MOST_PARTS:
+        raise place.refusal(f"expected at most {MOST_PARTS} parts; given {len(parts)}")
+    whole = sum(Decimal(repr(part.share)) for part in parts)
+    if whole != 1:
+        raise place.refusal(f"expected shares that add up to 1; given {whole}")
+    return tuple(parts)
 
 
 def _reason(value: Any, place: Place) -> str:

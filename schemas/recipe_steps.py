@@ -1,4 +1,4 @@
-"""The steps of `preselect` and `select`: rules over a row's columns, and contests among rows.
+"""The steps of `preselect` and `select`: rules that judge a row by itself, and contests among rows.
 
 In: a list of a recipe. Out: frozen steps, in order; a row's reason is that of the first step that it fails.
 
@@ -6,6 +6,13 @@ In: a list of a recipe. Out: frozen steps, in order; a row's reason is that of t
       reason: clip_below_threshold
     - drop: text_length < 5               # a row goes only where the expression is true: unknown (null) stays
       reason: text_too_short
+    - drop_listed: {by: domain, file: F}  # a row goes where its `by` stands in the file, a `given:` of the recipe;
+      reason: blocked_domain              # the default: listed. by: url, domain, uid or sha256: see filters/listed.py
+    - keep_listed: {by: uid, file: F}     # a row stays only where its `by` stands there
+      reason: not_in_subset               # the default: not_listed
+    - balance: 20000.0 / greatest(concept_count, 20000)
+      seed: 0                             # the default; a row stays with that probability, drawn by its uid
+      reason: not_drawn                   # the default
     - unique: [url, text]                 # of the rows that agree in all of these, one stays
       prefer: [-clip_similarity, width]   # the highest, then the lowest of ..., then the order of uids
       reason: duplicate                   # the default
@@ -22,6 +29,11 @@ In: a list of a recipe. Out: frozen steps, in order; a row's reason is that of t
       seed: 0                             # the default; with one seed, a smaller sample is part of every larger one
       per: [language]                     # optional
       reason: not_sampled                 # the default
+    - mix:                                # as many rows as keep these shares, drawn as a sample is; the first part
+        - {share: 0.9, where: language = 'en'}      # that a row belongs to has it, and a row of no part goes
+        - {share: 0.1, where: language <> 'en'}
+      seed: 0
+      reason: beyond_share                # the default
 """
 
 from __future__ import annotations
@@ -32,6 +44,7 @@ from typing import Any
 from schemas.recipe_text import Place
 
 CUTS = ("places", "value")
+LISTED_BY = ("url", "domain", "uid", "sha256")
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,43 @@ class Rule:
 
     def to_json(self) -> dict[str, Any]:
         return {self.verb: self.expression, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Whether a row's value stands in a file judges it. verb: `keep_listed` or `drop_listed`.
+
+    by: what the file lists. column: where a row has it. sha256: of the file's content, known once it was read at
+    launch: what stands for the list in a fingerprint, since a path says nothing of it.
+    """
+
+    verb: str
+    by: str
+    column: str
+    file: str
+    reason: str
+    place: Place
+    sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {self.verb: {"by": self.by, "of": self.column, "sha256": self.sha256}, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A row stays with the probability that an expression over its columns gives, at 1 and above surely.
+
+    The draw is a function of seed and uid, so what stays at one probability stays at every higher one. Unknown (null)
+    goes.
+    """
+
+    expression: str
+    seed: int
+    reason: str
+    place: Place
+
+    def to_json(self) -> dict[str, Any]:
+        return {"balance": self.expression, "seed": self.seed, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -125,18 +175,49 @@ class Sample:
         return {"sample": size, "seed": self.seed, "per": list(self.per), "reason": self.reason}
 
 
-Contest = Unique | Top | Sample
-Step = Rule | Contest
+@dataclass(frozen=True)
+class Part:
+    """A part of a mix: the rows of which `where` is true and that belong to no part before it."""
+
+    share: float
+    where: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"share": self.share, "where": self.where}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """As many rows as can be had in these shares, each part's the first in an order drawn from seed and uid.
+
+    A row of no part goes. The part that is scarcest for its share stays whole (but for the fraction of a row) and
+    bounds the others; so a part without rows leaves nothing.
+    """
+
+    parts: tuple[Part, ...]
+    seed: int
+    reason: str
+    place: Place
+
+    def to_json(self) -> dict[str, Any]:
+        return {"mix": [part.to_json() for part in self.parts], "seed": self.seed, "reason": self.reason}
+
+
+RowStep = Rule | Listed | Balance
+Contest = Unique | Top | Sample | Mix
+Step = RowStep | Contest
 
 
 def keys_of(contest: Contest) -> tuple[str, ...]:
     """The columns in which rows agree that compete with each other; none when all rows do."""
+    if isinstance(contest, Mix):
+        return ()
     return contest.columns if isinstance(contest, Unique) else contest.per
 
 
 def order_of(contest: Contest) -> tuple[Preference, ...]:
     """What orders rows that compete, before their uids do."""
-    if isinstance(contest, Sample):
+    if isinstance(contest, (Sample, Mix)):
         return ()
     return contest.prefer if isinstance(contest, Unique) else contest.by
 

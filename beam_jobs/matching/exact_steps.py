@@ -16,9 +16,9 @@ from beam_jobs.matching.image_rows import ImageRows
 from beam_jobs.matching.narrow import pack, unpack_all
 from beam_jobs.matching.settle import ID, UID, settle, shard_of
 from beam_jobs.matching.sidecars import group_columns
-from beam_jobs.matching.urls import canonical_url
 from beam_jobs.matching.vectors import runs
 from schemas.grouping import ExactOptions
+from schemas.urls import canonical_url
 
 KEY = "exact_key"
 MOST_BUCKETS = 1024

@@ -6,7 +6,7 @@ import pytest
 
 from filters.rules import PASSES, columns_read, first_failing, judge
 from schemas.recipe import parse_recipe
-from schemas.recipe_steps import Rule, Step
+from schemas.recipe_steps import Balance, Rule, Step
 from schemas.refusal import Refusal
 
 TABLE = pa.table(
@@ -73,3 +73,35 @@ def test_a_malformed_rule_is_refused_at_its_place() -> None:
     with pytest.raises(Refusal) as caught:
         columns_read(steps("{keep: width >, reason: a}"))
     assert str(caught.value).startswith("a.yaml: select[0].keep: cannot parse 'width >'")
+
+
+# Drawn with seed 0: u0 .753, u1 .968, u2 .986, u3 .923, u4 .679, u5 .287; with seed 1: .143 .794 .799 .483 .459 .265
+DRAWN = pa.table(
+    {"uid": [f"u{n}" for n in range(6)], "count": [10, 10, 100, 1, 20, 40], "rate": [0.7, 0.97, 0.9, 1.0, 0.9, None]}
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "stays"),
+    [
+        ("{balance: rate}", [1, 3, 4]),
+        ("{balance: rate, seed: 1}", [0, 1, 2, 3, 4]),  # an unknown rate is no chance
+        ("{balance: '10.0 / greatest(count, 10)'}", [0, 1, 3]),  # 1, 1, 0.1, 1, 0.5, 0.25
+        ("{balance: '10.0 / greatest(count, 10)', seed: 1}", [0, 1, 3, 4]),
+        ("{balance: '12.0 / greatest(count, 12)'}", [0, 1, 3, 5]),  # 0.6 for u4, 0.3 for u5
+    ],
+)
+def test_a_row_stays_with_its_probability(step: str, stays: list[int]) -> None:
+    (balance,) = steps(step)
+    assert isinstance(balance, Balance)
+    failed = first_failing(DRAWN, [balance])
+    assert np.flatnonzero(failed == PASSES).tolist() == stays
+
+
+def test_so_many_rows_stay_as_their_probability_says() -> None:
+    (balance,) = steps("{balance: p}")
+    rows = pa.table({"uid": [f"{n:032x}" for n in range(20_000)], "p": np.repeat([0.02, 0.5], 10_000)})
+    assert isinstance(balance, Balance)
+    stays = first_failing(rows, [balance]) == PASSES
+    # Four standard deviations: 14 and 50 rows.
+    assert abs(int(stays[:10_000].sum()) - 200) < 56 and abs(int(stays[10_000:].sum()) - 5_000) < 200

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pytest
 
-from filters.rules import check_recipe
+from filters.recipe_check import check_recipe
 from filters.scorer import IMAGE, Column, Scorer
 from schemas.recipe import parse_recipe
 from schemas.refusal import Refusal

@@ -12,13 +12,15 @@ from schemas.refusal import Refusal
         ("drop", "select[0]: expected a mapping of keys to values; given 'drop'"),
         (
             "{reason: a}",
-            "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
+            "select[0]: expected a step with one of keep, drop, keep_listed, drop_listed, balance, unique, "
+            "top_fraction, top_k, sample, mix; "
             "given keys: reason",
         ),
         (
             "{keep: a, drop: b, reason: c}",
             (
-                "select[0]: expected a step with one of keep, drop, unique, top_fraction, top_k, sample; "
+                "select[0]: expected a step with one of keep, drop, keep_listed, drop_listed, balance, unique, "
+                "top_fraction, top_k, sample, mix; "
                 "given keys: keep, drop, reason"
             ),
         ),
@@ -64,6 +66,27 @@ from schemas.refusal import Refusal
         ("{sample: half}", "select[0].sample: expected a share above 0 and up to 1; given 'half'"),
         ("{sample: 5, seed: now}", "select[0].seed: expected a whole number; given 'now'"),
         ("{sample: 5, by: [a]}", "select[0]: unknown key 'by'; known: sample, seed, per, reason"),
+        (
+            "{drop_listed: blocked.txt}",
+            "select[0].drop_listed: expected a mapping of keys to values; given 'blocked.txt'",
+        ),
+        ("{drop_listed: {by: url}}", "select[0].drop_listed: expected `file`: the list, such as given:blocked"),
+        (
+            "{drop_listed: {by: host, file: a}}",
+            "select[0].drop_listed.by: expected one of url, domain, uid, sha256; given 'host'",
+        ),
+        ("{keep_listed: {by: url, path: a}}", "select[0].keep_listed: unknown key 'path'; known: by, of, file"),
+        ("{balance: 0.5}", "select[0].balance: expected a text; given 0.5"),
+        ("{balance: a / 2, per: [b]}", "select[0]: unknown key 'per'; known: balance, seed, reason"),
+        ("{mix: {en: 0.9}}", "select[0].mix: expected a list of at least one; given a mapping of en"),
+        (
+            "{mix: [{share: 1}]}",
+            "select[0].mix[0]: expected a part as {share: 0.9, where: language = 'en'}; given share",
+        ),
+        (
+            "{mix: [{share: 0.9, where: a > 1}, {share: 0.2, where: a < 1}]}",
+            "select[0].mix: expected shares that add up to 1; given 1.1",
+        ),
         (
             "{keep: a > 1, reason: same}, {drop: b > 1, reason: same}",
             "select[1]: the reason 'same' is already that of select[0]; name another",

@@ -7,18 +7,20 @@ import pytest
 from beam_jobs.matching.contests import (
     BINS,
     Cut,
+    bin_count,
     bins,
     divide,
     enter,
-    find_cut,
+    find_cuts,
     over_all,
     places,
+    settle_all,
     settle_bucket,
     settle_cut,
 )
 from beam_jobs.matching.unique import layout
 from schemas.recipe import parse_recipe
-from schemas.recipe_steps import Sample, Top
+from schemas.recipe_steps import Mix, Sample, Top
 
 # sha256 begins: u3 011e, u9 553f, u5 5850, u2 6ca2, u6 71ea, u0 9dc0, u1 bb82, u8 c899, u7 e818, u4 e9c9
 SCORES = [0.5, 0.9, None, 0.5, -0.1, 0.5, float("nan"), 0.7, 0.0, -0.0]
@@ -33,13 +35,19 @@ def top(text: str) -> Top | Sample:
     return step
 
 
-def losers_over_all(contest: Top | Sample, shards: int) -> list[int]:
+def mix(text: str) -> Mix:
+    step = parse_recipe(f"name: a\nselect: [{{mix: [{text}]}}]", "a.yaml").select[0]
+    assert isinstance(step, Mix)
+    return step
+
+
+def losers_over_all(contest: Top | Sample | Mix, shards: int) -> list[int]:
     entered = [enter(contest, TABLE, shard=0, rows=ALL[start::shards]) for start in range(shards)]
     lost = [row for _, out in entered for row in out["row"].tolist()]
-    counts = np.zeros(BINS, dtype=np.int64)
+    counts = np.zeros(bin_count(contest), dtype=np.int64)
     for keyed, _ in entered:
         np.add.at(counts, bins(keyed), 1)
-    cut = find_cut(counts, contest)
+    cut = find_cuts(counts, contest)
     compared = [divide(keyed, cut) for keyed, _ in entered]
     lost += [row for _, out in compared for row in out["row"].tolist()]
     lost += settle_cut([open_.tobytes() for open_, _ in compared], cut, contest)["row"].tolist()
@@ -135,4 +143,25 @@ def test_bins_have_the_order_of_values() -> None:
 
 
 def test_no_rows_leave_no_places() -> None:
-    assert find_cut(np.zeros(BINS, dtype=np.int64), top("top_k: 5, by: [score]")) == Cut(0, 0)
+    assert find_cuts(np.zeros(BINS, dtype=np.int64), top("top_k: 5, by: [score]")) == (Cut(0, 0),)
+
+
+HALVES = "{share: 0.5, where: cluster = 'a'}, {share: 0.5, where: cluster = 'b'}"
+
+
+@pytest.mark.parametrize("shards", [1, 3, 10])
+@pytest.mark.parametrize(
+    ("parts", "lost"),
+    [
+        # In the order of seed 0: u2 u1 u0 u9 of a, u3 u7 u4 of b, u8 u5 u6 of none.
+        (HALVES, [5, 6, 8, 9]),
+        ("{share: 0.25, where: cluster = 'a'}, {share: 0.75, where: cluster = 'b'}", [0, 1, 5, 6, 8, 9]),
+        ("{share: 0.6, where: cluster is not null}, {share: 0.4, where: uid > ''}", [0, 4, 9]),
+        ("{share: 0.5, where: cluster = 'a'}, {share: 0.5, where: cluster = 'c'}", list(range(10))),
+    ],
+)
+def test_a_mix_keeps_as_many_rows_as_its_shares_allow(parts: str, lost: list[int], shards: int) -> None:
+    contest = mix(parts)
+    assert losers_over_all(contest, shards) == lost
+    entered, out = enter(contest, TABLE, shard=0, rows=ALL)
+    assert sorted([*out["row"].tolist(), *settle_all(contest, entered)[1]["row"].tolist()]) == lost

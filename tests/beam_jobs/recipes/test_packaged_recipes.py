@@ -6,7 +6,7 @@ import pytest
 
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from filters.registry import make_scorers
-from filters.rules import check_recipe
+from filters.recipe_check import check_recipe
 from schemas.refusal import Refusal
 
 PUBLISHED = [name for name in list_recipes() if name != "base"]

@@ -1,0 +1,124 @@
+"""Whether a recipe's rules can be asked at all: all that they name exists where it is read, in a type that fits.
+
+In: a recipe and its scorers. Out: nothing, or a Refusal that says what is read where, and what exists. No file is
+opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from filters.expressions import Malformed, check_types
+from filters.rules import columns_read, compiled, expressions
+from filters.scorer import IMAGE, Scorer
+from filters.text_columns import text_columns
+from schemas.grouping import NAMED_PREFERENCES, NearOptions, PerceptualOptions
+from schemas.recipe import Recipe
+from schemas.recipe_steps import Balance, Contest, Listed, Rule, Step, keys_of, order_of
+from schemas.recipe_text import Place
+from schemas.tables import IMAGES, PLANNED
+
+# Columns of the images table that no rule reads: the same for every image that is there, or other columns' copies.
+NOT_JUDGED = ("reason", "status", "error_message", "caption", "key")
+
+
+def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: pa.Schema | None = None) -> None:
+    """Raises a Refusal unless all that a recipe names exists where it is read, and opens no file.
+
+    scorers: those of `recipe.score`. source_columns: what the sources add to the columns of PAIRS.
+    """
+    added = source_columns or pa.schema([])
+    pairs = _joined(recipe, [("the pairs table", PLANNED), ("the source", added)])
+    texts = pa.schema([field for field in text_columns() if field.name not in pairs.names])
+    check_steps(recipe.preselect, pa.schema([*pairs, *texts]), at="preselect")
+    images = pa.schema([field for field in IMAGES if field.name not in (*PLANNED.names, *NOT_JUDGED)])
+    stored = pa.schema([*pairs, *images])
+    for scorer in scorers:
+        for name in scorer.inputs:
+            if name != IMAGE:
+                _require(name, stored, recipe.place.at("score"), f"scorer {scorer.label!r} reads")
+    made = [(f"scorer {scorer.label!r}", scorer.schema) for scorer in scorers]
+    scored = _joined(recipe, [("the pairs table", pairs), ("the images table", images), *made])
+    _check_groupers(recipe, scored, scorers)
+    groups = [(f"grouper {grouper.label!r}", _arrow(grouper.columns)) for grouper in recipe.group.groupers]
+    known = _joined(recipe, [("an earlier stage", scored), *groups])
+    check_steps(recipe.select, known, at="select")
+    _require(recipe.write.caption, known, recipe.place.at("write").at("caption"), "captions come from")
+    if known.field(recipe.write.caption).type != pa.string():
+        kind = known.field(recipe.write.caption).type
+        raise recipe.place.at("write").at("caption").refusal(f"expected a column of texts; given {kind}")
+
+
+def check_steps(steps: Sequence[Step], known: pa.Schema, *, at: str) -> None:
+    """Raises a Refusal unless every step can be asked over columns of these names and types.
+
+    at: the stage, for people.
+    """
+    for step in steps:
+        for name in columns_read([step]):
+            _require(name, known, step.place, f"{at} reads")
+        for text, place in expressions(step):
+            try:
+                check_types(compiled(text, place), known, number=isinstance(step, Balance))
+            except Malformed as error:
+                raise place.refusal(str(error)) from error
+        if isinstance(step, Listed):
+            kind = known.field(step.column).type
+            if kind != pa.string():
+                raise step.place.refusal(f"expected a column of texts to look up; {step.column!r} is {kind}")
+        elif not isinstance(step, (Rule, Balance)):
+            _check_contest(step, known)
+
+
+def _check_contest(contest: Contest, known: pa.Schema) -> None:
+    for preference in order_of(contest):
+        kind = known.field(preference.column).type
+        if not _is_number(kind):
+            raise contest.place.refusal(f"expected a column of numbers to order by; {preference.column!r} is {kind}")
+    for name in keys_of(contest):
+        kind = known.field(name).type
+        if pa.types.is_nested(kind) or pa.types.is_floating(kind):
+            raise contest.place.refusal(f"expected a column of texts or whole numbers to compare; {name!r} is {kind}")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _require(name: str, known: pa.Schema, place: Place, reader: str) -> None:
+    if name not in known.names:
+        raise place.refusal(f"{reader} no column {name!r}: nothing makes it; known: {', '.join(known.names)}")
+
+
+def _joined(recipe: Recipe, parts: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """The columns of several tables side by side; a name that two of them make is refused."""
+    makers: dict[str, str] = {}
+    fields: list[pa.Field] = []
+    for maker, schema in parts:
+        for field in schema:
+            if field.name in makers:
+                raise recipe.place.refusal(f"{makers[field.name]} and {maker} both make the column {field.name!r}")
+            makers[field.name] = maker
+            fields.append(field)
+    return pa.schema(fields)
+
+
+def _arrow(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+
+
+def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]) -> None:
+    embedding = {scorer.label for scorer in scorers if scorer.embeds}
+    for number, grouper in enumerate(recipe.group.groupers):
+        place = recipe.place.at("group").at(number)
+        if isinstance(grouper, NearOptions) and grouper.embedding not in embedding:
+            known = ", ".join(sorted(embedding)) or "none"
+            raise place.refusal(f"no scorer stores embeddings as {grouper.embedding!r}; known: {known}")
+        for column in grouper.reads if isinstance(grouper, PerceptualOptions) else ():
+            _require(column, scored, place, f"grouper {grouper.label!r} reads")
+        for preference in grouper.keep:
+            column = preference.removeprefix("-")
+            if column not in NAMED_PREFERENCES:
+                _require(column, scored, place.at("keep"), "the survivor's choice reads")
