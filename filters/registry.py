@@ -15,8 +15,10 @@ from typing import Any
 
 from filters.clip import Clip
 from filters.image_facts import ImageFacts
+from filters.language import Language
 from filters.pdq import Pdq
 from filters.scorer import Scorer
+from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts
 from schemas.refusal import Refusal, unknown
 
@@ -25,7 +27,9 @@ Entry = str | Mapping[str, Any]
 SCORERS: Mapping[str, type[Scorer]] = {
     "clip": Clip,
     "image_facts": ImageFacts,
+    "language": Language,
     "pdq": Pdq,
+    "script_facts": ScriptFacts,
     "text_facts": TextFacts,
 }
 

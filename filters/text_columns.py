@@ -10,10 +10,13 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
+from filters.language import Language
+from filters.loading import load_model
 from filters.scorer import Batch, Scorer
+from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts, text_facts
 
-SCORERS: tuple[Scorer, ...] = (TextFacts(),)
+SCORERS: tuple[Scorer, ...] = (TextFacts(), Language(), ScriptFacts())
 
 
 def _makers() -> dict[str, Scorer]:
@@ -48,7 +51,7 @@ def add_text_columns(table: pa.Table, names: Iterable[str]) -> pa.Table:
         if isinstance(scorer, TextFacts):
             made = text_facts(table[scorer.text], mine)
         else:
-            made = scorer.score(Batch(table), scorer.load()).columns.select(mine)
+            made = scorer.score(Batch(table), load_model(scorer, "cpu").model).columns
         for name in mine:
             table = table.append_column(name, made[name])
     return table

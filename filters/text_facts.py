@@ -57,11 +57,11 @@ def text_facts(texts: pa.Array | pa.ChunkedArray, names: Iterable[str] | None = 
             raise unknown("text fact", name, FACTS)
     schema = pa.schema([(name, FACTS[name][0]) for name in wanted])
     chunks = [texts] if isinstance(texts, pa.Array) else texts.chunks
-    tables = [_measure(each, schema) for chunk in chunks for each in _slices(chunk)]
+    tables = [_measure(each, schema) for chunk in chunks for each in slices(chunk)]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def _slices(texts: pa.Array) -> Iterator[pa.Array]:
+def slices(texts: pa.Array) -> Iterator[pa.Array]:
     """The texts in pieces of bounded rows and, single texts excepted, bounded bytes."""
     sizes = pc.fill_null(pc.binary_length(texts.cast(pa.large_string())), 0).to_numpy(zero_copy_only=False)
     ends = np.cumsum(sizes)

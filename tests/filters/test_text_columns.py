@@ -29,3 +29,15 @@ def test_what_must_be_read_is_what_they_are_made_of() -> None:
 def test_only_scorers_of_texts_make_columns_before_the_download() -> None:
     assert "text_length" in text_columns().names
     assert "brightness" not in text_columns().names and "clip_similarity" not in text_columns().names
+
+
+def test_language_and_script_can_be_judged_before_the_download() -> None:
+    names = ["language", "script", "word_count"]
+    pairs = pa.table({"text": ["a red square on a table", "ein rotes Quadrat auf dem Tisch", "красный квадрат", ""]})
+    table = add_text_columns(pairs, names)
+    assert table.select(names).to_pydict() == {
+        "language": ["en", "de", "ru", "und"],
+        "script": ["Latn", "Latn", "Cyrl", "Zyyy"],
+        "word_count": [6, 6, 2, 0],
+    }
+    assert [scorer.label for scorer in text_scorers(names, [])] == ["language", "script_facts", "text_facts"]
