@@ -14,7 +14,7 @@ from filters.expressions import Malformed, check_types
 from filters.rules import columns_read, compiled, expressions
 from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
-from schemas.grouping import NAMED_PREFERENCES, NearOptions, PerceptualOptions
+from schemas.grouping import NAMED_PREFERENCES, TEXTS, NearOptions
 from schemas.recipe import Recipe
 from schemas.recipe_steps import Balance, Contest, Listed, Rule, Step, keys_of, order_of
 from schemas.recipe_text import Place
@@ -106,7 +106,8 @@ def _joined(recipe: Recipe, parts: Iterable[tuple[str, pa.Schema]]) -> pa.Schema
 
 
 def _arrow(columns: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+    texts = pa.list_(pa.string())
+    return pa.schema([(name, texts if kind == TEXTS else pa.type_for_alias(kind)) for name, kind in columns.items()])
 
 
 def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]) -> None:
@@ -116,7 +117,7 @@ def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]
         if isinstance(grouper, NearOptions) and grouper.embedding not in embedding:
             known = ", ".join(sorted(embedding)) or "none"
             raise place.refusal(f"no scorer stores embeddings as {grouper.embedding!r}; known: {known}")
-        for column in grouper.reads if isinstance(grouper, PerceptualOptions) else ():
+        for column in grouper.reads:
             _require(column, scored, place, f"grouper {grouper.label!r} reads")
         for preference in grouper.keep:
             column = preference.removeprefix("-")

@@ -17,6 +17,7 @@ from filters.clip import Clip
 from filters.image_facts import ImageFacts
 from filters.language import Language
 from filters.pdq import Pdq
+from filters.pixel_hash import PixelHash
 from filters.scorer import Scorer
 from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts
@@ -29,6 +30,7 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "image_facts": ImageFacts,
     "language": Language,
     "pdq": Pdq,
+    "pixel_hash": PixelHash,
     "script_facts": ScriptFacts,
     "text_facts": TextFacts,
 }

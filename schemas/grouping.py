@@ -8,6 +8,7 @@ Anything wrong is a ValueError that says what was expected, what was given and w
       - near: {embedding: clip, cosine: 0.96, keep: [most_pixels, -clip_similarity]}
       - perceptual: {hash: pdq, distance: 31}    # hashes that the scorer `pdq` made
       - exact: {by: url, label: same_url}        # the same grouper twice needs a label of its own
+      - exact: {by: pixels, texts: 5}            # survivors are given up to five texts of their copies: exact_texts
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-EXACT_KEYS = ("sha256", "url", "text", "uid")
+EXACT_KEYS = ("sha256", "pixels", "url", "text", "uid")
+# The score column that `pixels` compares: what the scorer `pixel_hash` makes.
+PIXELS = "pixel_sha256"
 NAMED_PREFERENCES = ("most_pixels", "longest_text")
 DEFAULT_KEEP = ("most_pixels", "longest_text")
 MOST_HAMMING = 31
+MOST_TEXTS = 1000
+# The type of a column of several texts a row.
+TEXTS = "list<string>"
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -49,23 +55,36 @@ def _check_whole(name: str, value: Any, *, most: int | None = None) -> None:
         raise ValueError(f"{name}: expected a whole number of {limit}; given {value!r}")
 
 
+def _texts_column(label: str, texts: int) -> dict[str, str]:
+    """The column of a survivor's copies' texts, where it is asked for."""
+    return {f"{label}_texts": TEXTS} if texts else {}
+
+
 @dataclass(frozen=True)
 class ExactOptions:
     """Images that are equal by one key.
 
-    by: sha256 (bytes as fetched) | url (canonical form) | text | uid. keep: how the survivor is chosen, first
-    preference first, ties by uid: a name of NAMED_PREFERENCES, or a column (`-column`: highest first).
+    by: sha256 (bytes as fetched) | pixels (as stored, by the scorer `pixel_hash`) | url (canonical form) | text | uid.
+    keep: how the survivor is chosen, first preference first, ties by uid: a name of NAMED_PREFERENCES, or a column
+    (`-column`: highest first). texts: how many different texts of its copies a survivor is given; 0 for no such column.
     """
 
     by: str = "sha256"
     keep: tuple[str, ...] = DEFAULT_KEEP
+    texts: int = 0
     label: str = "exact"
 
     def __post_init__(self) -> None:
         if self.by not in EXACT_KEYS:
             raise ValueError(f"by: unknown key {self.by!r}; known: {', '.join(EXACT_KEYS)}")
         _check_keep(self.keep)
+        _check_whole("texts", self.texts, most=MOST_TEXTS)
         _check_label(self.label)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The score columns that it compares."""
+        return (PIXELS,) if self.by == "pixels" else ()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -74,6 +93,7 @@ class ExactOptions:
             f"{self.label}_group": "string",
             f"{self.label}_size": "int32",
             f"{self.label}_duplicate_of": "string",
+            **_texts_column(self.label, self.texts),
         }
 
 
@@ -84,6 +104,7 @@ class NearOptions:
     cosine: two images are joined from this similarity on. also: further, higher thresholds; each is answered too, in
     columns of its own. recall: the share of pairs at the threshold that the cells must not part, measured while they
     are fitted. cells: how many; 0 takes the square root of the rows. seed: of the sample's order and the first cells.
+    texts: as of ExactOptions.
     """
 
     embedding: str = "clip"
@@ -93,6 +114,7 @@ class NearOptions:
     recall: float = 0.995
     cells: int = 0
     seed: int = 0
+    texts: int = 0
     label: str = "near"
 
     def __post_init__(self) -> None:
@@ -105,8 +127,14 @@ class NearOptions:
             raise ValueError(f"recall: expected a share from 0.5 to below 1; given {self.recall!r}")
         for name in ("cells", "seed"):
             _check_whole(name, getattr(self, name))
+        _check_whole("texts", self.texts, most=MOST_TEXTS)
         _check_keep(self.keep)
         _check_label(self.label)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The score columns that it compares: none, since embeddings are files of their own."""
+        return ()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -119,6 +147,7 @@ class NearOptions:
             f"{label}_duplicate_of": "string",
             "cluster" if label == "near" else f"{label}_cluster": "int32",
             **{f"{label}_duplicate_of_{cosine_suffix(value)}": "string" for value in self.also},
+            **_texts_column(label, self.texts),
         }
 
 
@@ -128,17 +157,20 @@ class PerceptualOptions:
 
     hash: a column of 256-bit hashes in hex, that a scorer made (`pdq`), beside `<hash>_quality`. distance: the most
     bits in which two may differ, up to 31. quality: hashes of less are not compared (they are of nearly plain images).
+    texts: as of ExactOptions.
     """
 
     hash: str = "pdq"
     distance: int = 31
     quality: int = 50
     keep: tuple[str, ...] = DEFAULT_KEEP
+    texts: int = 0
     label: str = "perceptual"
 
     def __post_init__(self) -> None:
         _check_whole("distance", self.distance, most=MOST_HAMMING)
         _check_whole("quality", self.quality, most=100)
+        _check_whole("texts", self.texts, most=MOST_TEXTS)
         if not isinstance(self.hash, str) or not _COLUMN.fullmatch(self.hash):
             raise ValueError(f"hash: expected the name of a column; given {self.hash!r}")
         _check_keep(self.keep)
@@ -157,6 +189,7 @@ class PerceptualOptions:
             f"{self.label}_size": "int32",
             f"{self.label}_distance": "int32",
             f"{self.label}_duplicate_of": "string",
+            **_texts_column(self.label, self.texts),
         }
 
 

@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_jobs.grouping.grouper import Blob, GroupFn, Made, SettleBucket, named
+from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import exact_steps
 from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
@@ -35,7 +36,7 @@ class FindExact(beam.PTransform):
         )
         present = shards | "Name" >> beam.Map(named).with_output_types(Blob)
         return (
-            {"shard": present, "settled": settled}
+            {"shard": present, "settled": settled, **texts_sent(self._job[0], self._job[1], settled)}
             | "ByShard" >> CoGroupBlobs()
             | "WriteExact" >> beam.ParDo(_WriteExact(*self._job))
         )
@@ -50,4 +51,5 @@ class _WriteExact(GroupFn):
     def process(self, grouped: tuple[int, Mapping[str, Iterable[bytes]]]) -> Iterator[Made]:
         shard, parts = grouped
         rows = self.rows(shard)
-        yield self.write(shard, exact_steps.exact_table(rows, self._options, parts["settled"]))
+        table = exact_steps.exact_table(rows, self._options, parts["settled"])
+        yield self.write(shard, add_texts(table, self._options, rows, parts))

@@ -12,6 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection, TaggedOutput
 
 from beam_jobs.grouping.grouper import Blob, GroupFn, Made
+from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import near_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
@@ -53,7 +54,12 @@ class FindNear(beam.PTransform):
             found["wanted"] | "BySurvivor" >> GroupBlobs() | "SendSurvivors" >> beam.ParDo(_SendSurvivors(*self._job))
         )
         return (
-            {_CLUSTERS: visited[_CLUSTERS], "settled": found["settled"], "survivors": survivors}
+            {
+                _CLUSTERS: visited[_CLUSTERS],
+                "settled": found["settled"],
+                "survivors": survivors,
+                **texts_sent(self._job[0], self._job[1], found["settled"]),
+            }
             | "ByShard" >> CoGroupBlobs()
             | "WriteNear" >> beam.ParDo(_WriteNear(*self._job))
         )
@@ -102,6 +108,5 @@ class _WriteNear(GroupFn):
         shard, parts = grouped
         [clusters] = parts[_CLUSTERS]
         rows = self.rows(shard)
-        yield self.write(
-            shard, near_steps.near_table(rows, self._options, clusters, parts["settled"], parts["survivors"])
-        )
+        table = near_steps.near_table(rows, self._options, clusters, parts["settled"], parts["survivors"])
+        yield self.write(shard, add_texts(table, self._options, rows, parts))

@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection
 
 from beam_jobs.grouping.grouper import Blob, GroupFn, Made, SettleBucket, named
+from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import perceptual_steps
 from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
@@ -47,7 +48,7 @@ class FindPerceptual(beam.PTransform):
         )
         present = shards | "Name" >> beam.Map(named).with_output_types(Blob)
         return (
-            {"shard": present, "settled": settled}
+            {"shard": present, "settled": settled, **texts_sent(self._job[0], self._job[1], settled)}
             | "ByShard" >> CoGroupBlobs()
             | "WritePerceptual" >> beam.ParDo(_WritePerceptual(*self._job))
         )
@@ -85,5 +86,6 @@ class _KeyMembers(GroupFn):
 class _WritePerceptual(GroupFn):
     def process(self, grouped: tuple[int, Mapping[str, Iterable[bytes]]]) -> Iterator[Made]:
         shard, parts = grouped
-        table = perceptual_steps.perceptual_table(self.rows(shard), self._options, parts["settled"])
-        yield self.write(shard, table)
+        rows = self.rows(shard)
+        table = perceptual_steps.perceptual_table(rows, self._options, parts["settled"])
+        yield self.write(shard, add_texts(table, self._options, rows, parts))

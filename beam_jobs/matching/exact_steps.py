@@ -14,16 +14,17 @@ import pyarrow.compute as pc
 
 from beam_jobs.matching.image_rows import ImageRows
 from beam_jobs.matching.narrow import pack, unpack_all
-from beam_jobs.matching.settle import ID, UID, settle, shard_of
+from beam_jobs.matching.settle import ID, UID, row_of, settle, shard_of
 from beam_jobs.matching.sidecars import group_columns
 from beam_jobs.matching.vectors import runs
-from schemas.grouping import ExactOptions
+from schemas.grouping import PIXELS, ExactOptions
 from schemas.urls import canonical_url
 
 KEY = "exact_key"
 MOST_BUCKETS = 1024
 _SHARDS_A_BUCKET = 4
-_COLUMNS = {"sha256": "sha256", "url": "url", "text": "caption", "uid": UID}
+_COLUMNS = {"sha256": "sha256", "pixels": PIXELS, "url": "url", "text": "caption", "uid": UID}
+_HEX = ("sha256", "pixels")
 
 
 def buckets_for(shards: int) -> int:
@@ -34,7 +35,9 @@ def buckets_for(shards: int) -> int:
 def keyed_rows(rows: ImageRows, options: ExactOptions, buckets: int) -> Iterator[tuple[int, bytes]]:
     """The rows of a shard that have the key, in buckets by the first bytes of its SHA-256."""
     column = _COLUMNS[options.by]
-    table = rows.candidates([] if column == UID else [column], options.keep)
+    table = rows.candidates([] if column in (UID, PIXELS) else [column], options.keep)
+    if column == PIXELS:
+        table = table.append_column(column, rows.column(column).take(pa.array(row_of(table[ID].to_numpy()))))
     keys = [_digest(options.by, value) for value in table[column].to_pylist()]
     table = table.select([name for name in table.column_names if name == UID or name != column])
     table = table.append_column(KEY, pa.array(keys, pa.binary())).filter(pc.field(KEY).is_valid())
@@ -47,7 +50,7 @@ def keyed_rows(rows: ImageRows, options: ExactOptions, buckets: int) -> Iterator
 def _digest(by: str, value: str | None) -> bytes | None:
     if value is None:
         return None
-    if by == "sha256":
+    if by in _HEX:
         return bytes.fromhex(value)
     return hashlib.sha256((canonical_url(value) if by == "url" else value).encode("utf-8", "surrogatepass")).digest()
 

@@ -230,7 +230,7 @@ def near_table(
     made = made.append_column(list(columns)[4], pa.array(cluster, mask=cluster < 0))
     for name, values in further.items():
         made = made.append_column(name, pa.array(values, pa.string()))
-    return made.select(["uid", *columns])
+    return made.select(["uid", *(name for name in columns if name in made.column_names)])
 
 
 def _similarities(

@@ -126,7 +126,7 @@ def perceptual_table(rows: ImageRows, options: PerceptualOptions, settled: Itera
         own = hashes[np.searchsorted(places, at)]
         apart[at] = distances(own, _as_hashes(copies[f"survivor_{HASH}"]))
     made = made.append_column(f"{options.label}_distance", pa.array(apart, mask=apart < 0))
-    return made.select(["uid", *options.columns])
+    return made.select(["uid", *(name for name in options.columns if name in made.column_names)])
 
 
 def _as_binary(hashes: Hashes) -> pa.Array:
