@@ -16,6 +16,7 @@ from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
 from schemas.grouping import NAMED_PREFERENCES, TEXTS, NearOptions
 from schemas.recipe import Recipe
+from schemas.recipe_columns import Bins, Made, Weight
 from schemas.recipe_steps import Balance, Contest, Listed, Rule, Step, keys_of, order_of
 from schemas.recipe_text import Place
 from schemas.tables import IMAGES, PLANNED
@@ -45,6 +46,7 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     groups = [(f"grouper {grouper.label!r}", _arrow(grouper.columns)) for grouper in recipe.group.groupers]
     known = _joined(recipe, [("an earlier stage", scored), *groups])
     check_steps(recipe.select, known, at="select")
+    _check_columns(recipe.columns, known)
     _require(recipe.write.caption, known, recipe.place.at("write").at("caption"), "captions come from")
     if known.field(recipe.write.caption).type != pa.string():
         kind = known.field(recipe.write.caption).type
@@ -70,6 +72,34 @@ def check_steps(steps: Sequence[Step], known: pa.Schema, *, at: str) -> None:
                 raise step.place.refusal(f"expected a column of texts to look up; {step.column!r} is {kind}")
         elif not isinstance(step, (Rule, Balance)):
             _check_contest(step, known)
+
+
+def _check_columns(made: Sequence[Made], known: pa.Schema) -> None:
+    for entry in made:
+        for name in entry.names:
+            if name in known.names:
+                raise entry.place.refusal(f"the column {name!r} is there already; give this one another name")
+        for name in entry.reads if isinstance(entry, Bins) else entry.means.values():
+            _require(name, known, entry.place, "columns reads")
+            if not _is_number(known.field(name).type):
+                raise entry.place.refusal(f"expected a column of numbers; {name!r} is {known.field(name).type}")
+        if isinstance(entry, Weight):
+            _check_weight(entry, known)
+
+
+def _check_weight(entry: Weight, known: pa.Schema) -> None:
+    place = entry.place.at("weight")
+    for name in entry.means:
+        if name in known.names:
+            raise entry.place.at("means").refusal(f"{name!r} is the name of a column; name the mean otherwise")
+    expression = compiled(entry.expression, place)
+    for name in expression.columns:
+        if name not in entry.means:
+            _require(name, known, entry.place, "columns reads")
+    try:
+        check_types(expression, pa.schema([*known, *((name, pa.float64()) for name in entry.means)]), number=True)
+    except Malformed as error:
+        raise place.refusal(str(error)) from error
 
 
 def _check_contest(contest: Contest, known: pa.Schema) -> None:

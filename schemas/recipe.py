@@ -15,6 +15,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     score: [scorer, scorer: {option: value}]
     group: [grouper, grouper: {option: value}]   # see schemas/grouping.py
     select: [steps]
+    columns: [bins and weights of what is kept]  # see schemas/recipe_columns.py
     write: {samples_per_shard: 10000, caption: text}
     limits: {failed_rows: 0.9}
 """
@@ -29,6 +30,7 @@ from typing import Any, TypeVar
 
 from schemas.download import DownloadSection
 from schemas.grouping import GroupOptions, parse_group
+from schemas.recipe_columns import Made, parse_columns
 from schemas.recipe_step_forms import parse_steps
 from schemas.recipe_steps import Step
 from schemas.recipe_text import (
@@ -94,6 +96,7 @@ class Recipe:
     score: tuple[str | Mapping[str, Any], ...] = ()
     group: GroupOptions = field(default_factory=GroupOptions)
     select: tuple[Step, ...] = ()
+    columns: tuple[Made, ...] = ()
     write: Write = field(default_factory=Write)
     limits: Limits = field(default_factory=Limits)
     file: str = field(default="", compare=False)
@@ -117,6 +120,7 @@ class Recipe:
             "score": [{entry: {}} if isinstance(entry, str) else entry for entry in self.score],
             "group": self.group.to_json(),
             "select": [step.to_json() for step in self.select],
+            "columns": [entry.to_json() for entry in self.columns],
             "write": asdict(self.write),
             "limits": asdict(self.limits),
         }
@@ -138,7 +142,7 @@ class Recipe:
         if stage == "preselect":
             return {"rows_per_shard": self.download.rows_per_shard, "steps": whole["preselect"]}
         if stage == "select":
-            return {"steps": whole["select"]}
+            return {"steps": whole["select"], **({"columns": whole["columns"]} if self.columns else {})}
         return whole.get(stage, {})
 
 
@@ -216,6 +220,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     **dict.fromkeys(_LISTS, _texts),
     "preselect": parse_steps,
     "select": parse_steps,
+    "columns": parse_columns,
     "download": _download,
     "score": _score,
     "group": _group,

@@ -17,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from beam_jobs.matching import ordered
+from beam_jobs.matching.ordered import BIN_BITS, BINS
 from beam_jobs.matching.unique import Keyed, key_rows, settle, sort_keyed, unpack
 from filters.rules import where_true
 from schemas.recipe_steps import Contest, Mix, Sample, Top, Unique, keys_of, order_of
-
-BIN_BITS = 20
-BINS = 1 << BIN_BITS
-
 
 Settled = Top | Sample | Mix
 
@@ -113,9 +111,7 @@ def bins(keyed: Keyed) -> npt.NDArray[np.int64]:
     first = keyed["key_0"].astype(np.int64) * BINS
     if "by_0" not in (keyed.dtype.names or ()):
         return first + (keyed["order"] >> np.uint64(64 - BIN_BITS)).astype(np.int64)
-    raw = (keyed["by_0"] + 0.0).view("<i8")
-    ordered = np.where(raw < 0, ~raw, raw | np.int64(-(2**63))).view("<u8")
-    return first + (ordered >> np.uint64(64 - BIN_BITS)).astype(np.int64)
+    return first + ordered.bins(keyed["by_0"])
 
 
 def find_cuts(counts: npt.NDArray[np.int64], contest: Settled) -> tuple[Cut, ...]:

@@ -20,6 +20,7 @@ from beam_jobs.storage.files import (
     join,
     list_files,
     open_read,
+    read_bytes,
     remove_file,
     write_bytes,
     write_json,
@@ -30,6 +31,7 @@ from beam_jobs.storage.run_folder import RunFolder, shard_name
 from beam_jobs.storage.tar_shard import Sample, TarShardWriter, iter_samples
 from schemas.reasons import KEPT
 from schemas.recipe import Recipe
+from schemas.tables import SELECTED
 
 # Constant on rows that are kept, or said better by another column.
 _LEFT_OUT = ("reason", "status", "error_message", "caption")
@@ -108,8 +110,11 @@ def join_sidecars(
 def _kept_rows(task: WriteTask, part: Slice) -> pa.Table:
     folder = RunFolder(task.work)
     table = join_sidecars(folder, part.shard, score_labels=task.score_labels, group_labels=task.group_labels)
-    keep = read_table(folder.selected(task.recipe, part.shard), ["keep"])["keep"]
-    kept = table.filter(keep)
+    selected = read_table(folder.selected(task.recipe, part.shard))
+    for name in selected.column_names:
+        if name not in SELECTED.names:
+            table = table.append_column(name, selected[name])
+    kept = table.filter(selected["keep"])
     uids = kept["uid"].to_pylist()
     keys = [f"{uid}-{number}" for uid, number in zip(uids, _occurrences(uids), strict=True)]
     kept = kept.add_column(0, "key", pa.array(keys, pa.string()))
@@ -188,6 +193,8 @@ def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) 
             for number, tally in enumerate(written)
         ],
     }
+    if recipe.columns:
+        manifest["columns"] = json.loads(read_bytes(folder.made_columns(recipe.name)))
     write_json(folder.manifest(recipe.name), manifest)
     write_bytes(folder.card(recipe.name), _card(recipe, manifest).encode())
 

@@ -71,6 +71,10 @@ class RunFolder:
     def selected(self, recipe: str, shard: int) -> str:
         return join(self.selection(recipe), f"{shard_name(shard)}.parquet")
 
+    def made_columns(self, recipe: str) -> str:
+        """What the columns were made with that a recipe makes of the rows it keeps: edges of bins, means."""
+        return join(self.selection(recipe), "columns.json")
+
     def shards(self, recipe: str) -> str:
         return join(self.work, "shards", recipe)
 

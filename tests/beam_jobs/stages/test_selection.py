@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -182,3 +183,25 @@ def test_columns_are_read_from_the_sidecar_that_holds_them(tmp_path: Path) -> No
         "exact_group": "g1",
     }
     assert alive.tolist() == [True, False, True, True]
+
+
+def test_what_is_kept_is_binned_and_weighed_and_told(tmp_path: Path) -> None:
+    recipe = """
+name: mine
+score: [text_facts]
+select: [{drop: text_length < 5, reason: short}]
+columns:
+  - {bins: 2, of: width, as: size}
+  - {weight: width / m, as: weight, means: {m: width}}
+"""
+    write_run(tmp_path)
+    select(tmp_path, recipe, [(0, 3, {"kept": 1, "short": 2}), (1, 4, {"kept": 4}), (2, 0, {})])
+    folder = RunFolder(str(tmp_path))
+    facts = json.loads((tmp_path / "selected/mine/columns.json").read_text())
+    # Kept: 300, 200, 50, 400, 399.
+    assert facts == {"size": {"edges": [50.0, 225.0, 400.0]}, "weight": {"means": {"m": 269.8}}}
+    found = [read_table(folder.selected("mine", shard)) for shard in sorted(ROWS)]
+    assert [table["size"].to_pylist() for table in found] == [[1, None, None, None], [0, 0, 1, 1], [None]]
+    assert [table["size_low"].to_pylist() for table in found][1] == [50.0, 50.0, 225.0, 225.0]
+    assert found[0]["weight"].to_pylist() == [300 / 269.8, None, None, None]
+    assert found[2].schema.field("size").type == pa.int32()
