@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from filters.clip import Clip
+from filters.contacts import Contacts
 from filters.image_facts import ImageFacts
 from filters.language import Language
 from filters.pdq import Pdq
@@ -27,6 +28,7 @@ Entry = str | Mapping[str, Any]
 
 SCORERS: Mapping[str, type[Scorer]] = {
     "clip": Clip,
+    "contacts": Contacts,
     "image_facts": ImageFacts,
     "language": Language,
     "pdq": Pdq,

@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
+from filters.contacts import Contacts
 from filters.language import Language
 from filters.loading import load_model
 from filters.scorer import Batch, Scorer
 from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts, text_facts
 
-SCORERS: tuple[Scorer, ...] = (TextFacts(), Language(), ScriptFacts())
+SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts())
 
 
 def _makers() -> dict[str, Scorer]:
