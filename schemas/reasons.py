@@ -45,6 +45,9 @@ FAILURES: Mapping[str, str] = {
     "too_many_pixels": "more pixels than the cap",
     "aspect_ratio": "longer and thinner than asked for",
     "score_failed": "a scorer could not read the stored image",
+    "caption_failed": "the captioner gave no answer that could be read",
+    "caption_refused": "the captioner's server refused the request",
+    "caption_timeout": "the captioner did not answer in time",
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
