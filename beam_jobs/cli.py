@@ -44,8 +44,19 @@ def _command(
     return commands.add_parser(name, help=purpose, description=purpose, epilog=epilog, allow_abbrev=False)
 
 
+def _add_recipe_arguments(parser: argparse.ArgumentParser, purpose: str) -> None:
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help=purpose)
+    parser.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the recipe names and does not hold, such as a list's file (again for more)",
+    )
+
+
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    _add_recipe_arguments(parser, "a packaged recipe, or a YAML file")
     parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
     parser.add_argument(
         "--source",
@@ -129,7 +140,7 @@ def _add_whatif(commands: argparse._SubParsersAction[_Parser]) -> None:
         "whatif --work out --recipe base --rule 'clip_similarity >= {x}' --values 0.2,0.25,0.3",
     )
     parser.add_argument("--work", required=True, metavar="URL", help="a run folder whose scores are done")
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="the recipe whose other steps hold")
+    _add_recipe_arguments(parser, "the recipe whose other steps hold")
     parser.add_argument("--rule", required=True, metavar="EXPR", help="what is kept, with {x} for the value to try")
     parser.add_argument("--values", required=True, metavar="A,B", help="values of {x}")
     parser.add_argument("--shards", type=int, default=100, help="image shards to look at (default: 100)")
@@ -212,12 +223,13 @@ def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 
 
 def _whatif(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.recipes import load_recipe
+    from beam_jobs.recipes import launched_recipe
     from beam_jobs.storage.run_folder import RunFolder
     from beam_jobs.whatif import outcome_lines, whatif, write_plot
+    from schemas.recipe_given import parse_given
 
     _refuse_flags(beam_flags)
-    recipe = load_recipe(arguments.recipe)
+    recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     values = [value.strip() for value in arguments.values.split(",")]
     outcomes = list(whatif(arguments.work, recipe, rule=arguments.rule, values=values, shards=arguments.shards))
     plot = RunFolder(arguments.work).whatif_plot(recipe.name)

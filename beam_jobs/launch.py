@@ -16,13 +16,14 @@ from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.lineage import Product, check_folder, lineage_of
-from beam_jobs.recipes import load_recipe
+from beam_jobs.recipes import launched_recipe
 from beam_jobs.runners import BeamRunner, choose_runner
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
 from filters.recipe_check import check_recipe
 from filters.registry import make_scorers
+from schemas.recipe_given import parse_given
 from schemas.refusal import Refusal, unknown
 from schemas.sources import Source, parse_source
 from schemas.tables import PAIRS
@@ -41,7 +42,7 @@ class Prepared:
 def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepared:
     """Checks recipe, sources, scorers, rules, folder, stages and Beam's flags; nothing is written."""
     runner = choose_runner(list(beam_flags))
-    recipe = load_recipe(arguments.recipe)
+    recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     folder = RunFolder(arguments.work)
     stages = parse_stages(arguments.stages)
     for rule in arguments.resolve:

@@ -10,6 +10,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     evidence: [where each number was read]
     approximate: [what differs from the publication]
     offline_approximation: [what stands in for a part that is not shipped]
+    given: {name: what is to be given at launch} # see schemas/recipe_given.py
     preselect: [steps]              # see schemas/recipe_steps.py
     download: {option: value}       # see schemas/download.py
     score: [scorer, scorer: {option: value}]
@@ -31,6 +32,7 @@ from typing import Any, TypeVar
 from schemas.download import DownloadSection
 from schemas.grouping import GroupOptions, parse_group
 from schemas.recipe_columns import Made, parse_columns
+from schemas.recipe_given import check_given, declared, fill
 from schemas.recipe_step_forms import parse_steps
 from schemas.recipe_steps import Step
 from schemas.recipe_text import (
@@ -91,6 +93,7 @@ class Recipe:
     evidence: tuple[str, ...] = ()
     approximate: tuple[str, ...] = ()
     offline_approximation: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
     preselect: tuple[Step, ...] = ()
     download: DownloadSection = field(default_factory=DownloadSection)
     score: tuple[str | Mapping[str, Any], ...] = ()
@@ -115,6 +118,7 @@ class Recipe:
             "evidence": self.evidence,
             "approximate": self.approximate,
             "offline_approximation": self.offline_approximation,
+            "given": dict(self.given),
             "preselect": [step.to_json() for step in self.preselect],
             "download": asdict(self.download),
             "score": [{entry: {}} if isinstance(entry, str) else entry for entry in self.score],
@@ -151,16 +155,28 @@ _LISTS = ("evidence", "approximate", "offline_approximation")
 _KEYS = tuple(each.name for each in fields(Recipe) if each.name != "file")
 
 
-def parse_recipe(text: str, file: str) -> Recipe:
-    """The recipe that a YAML text describes. `file` is what refusals call it."""
+def parse_recipe(text: str, file: str, given: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe that a YAML text describes. `file` is what refusals call it.
+
+    given: what is given to it at launch, checked to be just what it asks for; where None, `given:NAME` stays as it is.
+    """
     place = Place(file)
-    given = expect_mapping(read_yaml(text, file), place)
-    expect_keys(given, _KEYS, place)
-    if "name" not in given:
+    plain = expect_mapping(read_yaml(text, file), place)
+    expect_keys(plain, _KEYS, place)
+    if "name" not in plain:
         raise place.refusal("a recipe needs a name")
-    values: dict[str, Any] = {"name": _name(given["name"], place.at("name")), "file": file}
-    for key in given.keys() - {"name"}:
-        values[key] = _READERS[key](given[key], place.at(key))
+    names = declared(plain.get("given", {}), place.at("given"))
+    if given is not None:
+        check_given(names, given, place)
+    values: dict[str, Any] = {"name": _name(plain["name"], place.at("name")), "file": file, "given": names}
+    used: set[str] = set()
+    for key in plain.keys() - {"name", "given"}:
+        value, found = fill(plain[key], names, given or {}, place.at(key))
+        used |= found
+        values[key] = _READERS[key](value, place.at(key))
+    for name in names:
+        if name not in used:
+            raise place.at("given").refusal(f"{name!r} is declared and nowhere used; write given:{name} where it goes")
     return Recipe(**values)
 
 

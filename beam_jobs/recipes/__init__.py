@@ -5,9 +5,12 @@ In: the name of a packaged recipe, or a file (any fsspec URL). Out: a parsed `Re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 
 from beam_jobs.storage.files import exists, read_bytes
+from filters.listed import pinned
 from schemas.recipe import Recipe, parse_recipe
 from schemas.refusal import Refusal
 
@@ -36,6 +39,12 @@ def recipe_text(name_or_file: str) -> tuple[str, str]:
         raise Refusal(f"{name_or_file}: not UTF-8 at byte {error.start}") from error
 
 
-def load_recipe(name_or_file: str) -> Recipe:
-    """The recipe of that name, or in that file."""
-    return parse_recipe(*recipe_text(name_or_file))
+def load_recipe(name_or_file: str, given: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe of that name, or in that file, to look at; or to run, with what is given to it."""
+    return parse_recipe(*recipe_text(name_or_file), given)
+
+
+def launched_recipe(name_or_file: str, given: Mapping[str, str]) -> Recipe:
+    """The recipe to run with what is given to it, its lists read once and known by their content."""
+    recipe = load_recipe(name_or_file, given)
+    return replace(recipe, preselect=pinned(recipe.preselect), select=pinned(recipe.select))
