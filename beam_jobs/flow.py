@@ -41,6 +41,7 @@ from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.keys import fingerprint
 from schemas.recipe import Recipe
+from filters.registry import make_scorers
 
 Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
 
@@ -161,10 +162,11 @@ def score(run: Run) -> Work:
         missing: dict[int, list[Ticket]] = {}
         for ticket in todo:
             missing.setdefault(ticket.shard, []).append(ticket)
-        jobs = [
-            Job(ScoreTask(run.folder.work, shard, tuple(entries[t.stage] for t in wanted)), tuple(wanted))
-            for shard, wanted in missing.items()
-        ]
+        needed = {label: entries[f"score/{label}"] for label in _needed_labels(run)}
+        jobs = []
+        for shard, wanted in missing.items():
+            lacking = tuple(entries[ticket.stage] for ticket in wanted)
+            jobs.append(Job(ScoreTask(run.folder.work, shard, lacking, needed=tuple(needed.values())), tuple(wanted)))
         pipeline | beam.Create(jobs) | "Score" >> DoShards(run.folder.work, score_shard)
 
     return Work(tickets, expand)
@@ -277,3 +279,8 @@ def _sidecars(run: Run) -> list[dict[int, Marker]]:
 def _digest(markers: Iterable[Marker]) -> str:
     """What these shards hold, as inputs of another: changes with any of their tables."""
     return fingerprint([[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers])
+def _needed_labels(run: Run) -> list[str]:
+    """The scorers whose embeddings others read."""
+    return list(dict.fromkeys(need.label for scorer in make_scorers(run.recipe.score) for need in scorer.needs))
+
+

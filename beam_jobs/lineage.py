@@ -81,7 +81,8 @@ def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scor
     lineage.add("download", "download", recipe.section("download"), after=["planned"], permanent=True)
     scored = [f"score/{scorer.label}" for scorer in scorers]
     for ledger, scorer in zip(scored, scorers, strict=True):
-        lineage.add("score", ledger, scorer.configuration(), after=["download"], permanent=True)
+        read = list(dict.fromkeys(f"score/{need.label}" for need in scorer.needs))
+        lineage.add("score", ledger, scorer.configuration(), after=["download", *read], permanent=True)
     grouped = [f"group/{grouper.label}" for grouper in recipe.group.groupers]
     for ledger, grouper in zip(grouped, recipe.group.to_json(), strict=True):
         lineage.add("group", ledger, grouper, after=["download", *scored], permanent=False)

@@ -6,16 +6,19 @@ is told by `clip_weights`; the model itself, loaded, is `clip_towers`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from filters.clip_weights import TINY, find_weights
+from filters.clip_weights import TINY, embedding_length, find_weights
+from filters.loading import load_model
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores, option
 from schemas.refusal import Refusal, unknown
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from filters.clip_towers import ClipTowers
@@ -73,6 +76,10 @@ class Clip(Scorer):
     def rows_per_batch(self) -> int:
         return self.batch_size
 
+    @property
+    def known_dimension(self) -> int | None:
+        return embedding_length(find_weights(self.model, self.pretrained))
+
     def load(self, device: str = "auto") -> ClipTowers:
         from filters.clip_towers import load_towers
 
@@ -95,3 +102,47 @@ class Clip(Scorer):
 
     def provenance(self, model: ClipTowers) -> dict[str, Any]:
         return {**self.configuration(), "computed_by": model.facts()}
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """The text tower of a CLIP scorer, for scorers beside it. `column`: whose texts that scorer has embedded."""
+
+    scorer: Clip
+    device: str
+
+    @property
+    def column(self) -> str:
+        return self.scorer.text
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings of unit length, in the same groups as the scorer makes them."""
+        import numpy as np
+
+        loaded = load_model(self.scorer, self.device)
+        size = self.scorer.rows_per_batch
+        with loaded.lock:
+            parts = [loaded.model.encode_texts(texts[first : first + size]) for first in range(0, len(texts), size)]
+        return np.concatenate(parts)
+
+
+def text_tower_beside(needed: Scorer, device: str) -> TextTower:
+    """The text tower of a scorer that another needs."""
+    assert isinstance(needed, Clip)  # what check_text_tower refuses at launch
+    return TextTower(needed, device)
+
+
+def encode_beside(needed: Scorer, device: str, texts: Sequence[str]) -> np.ndarray:
+    """Embeddings of texts by the text tower of a scorer that another needs."""
+    return text_tower_beside(needed, device).encode(texts)
+
+
+def logit_scale_beside(needed: Scorer, device: str) -> float:
+    """What the model multiplies cosines by."""
+    return float(load_model(needed, device).model.logit_scale)
+
+
+def check_text_tower(scorer: Scorer, needed: Scorer) -> None:
+    """Raises Refusal where the scorer that another needs has no text tower."""
+    if not isinstance(needed, Clip):
+        raise Refusal(f"scorer {scorer.label!r}: {needed.label!r} is no CLIP scorer, so it can embed no text")

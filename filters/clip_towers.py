@@ -65,6 +65,11 @@ class ClipTowers:
         """The length of an embedding."""
         return int(self.encode_texts([""]).shape[1])
 
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies cosines by."""
+        return float(self.model.logit_scale.detach().float().exp())
+
     def pixels(self, image: Image.Image) -> np.ndarray:
         """One picture as the model's preprocessing crops and scales it. Safe in several threads."""
         return np.asarray(self._preprocessing.to_pixels(image))

@@ -66,6 +66,16 @@ def find_weights(model: str, pretrained: str | None) -> ClipWeights:
     return _built_in(model, pretrained)
 
 
+def embedding_length(weights: ClipWeights) -> int | None:
+    """How long the model's embeddings are; None where only loading it tells."""
+    if weights.model.startswith("hf-hub:"):
+        return None
+    folder = weights.model.removeprefix("local-dir:")
+    config = Path(folder) / _CONFIG if folder != weights.model else _config_of(weights.model)
+    described = json.loads(config.read_text(encoding="utf-8"))
+    return int(described.get("model_cfg", described)["embed_dim"])
+
+
 def _refuse_pretrained(model: str, pretrained: str | None) -> None:
     if pretrained is not None:
         raise Refusal(

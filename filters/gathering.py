@@ -1,12 +1,14 @@
 """One scorer over the rows of a shard: rows gathered into batches, and what came of them put back in place.
 
-In: the rows' columns (`uid` among them), then one prepared picture after another. Out: a column per output and a row
+In: the rows' columns (`uid` among them), embeddings that the scorer reads, then one row or prepared picture after
+another. Out: a column per output and a row
 per row given, null (zero, among embeddings) where a picture could not be read. Batches are cut by this scorer's rows
 alone, so that its values do not depend on which others score beside it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters.loading import LoadedModel
-from filters.scorer import IMAGE, Batch, Scorer, Scores
+from filters.scorer import IMAGE, Batch, Need, Scorer, Scores
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,16 @@ class Gathered:
 class Gathering:
     """Scores rows as they come; `close` gives the whole."""
 
-    def __init__(self, scorer: Scorer, loaded: LoadedModel, inputs: pa.Table) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        loaded: LoadedModel,
+        inputs: pa.Table,
+        embeddings: Mapping[Need, np.ndarray] | None = None,
+    ) -> None:
         self.scorer = scorer
         self._loaded = loaded
+        self._given = dict(embeddings or {})
         self._inputs = inputs.select(["uid", *(name for name in scorer.inputs if name != IMAGE)])
         self._total = inputs.num_rows
         self._rows: list[int] = []
@@ -56,6 +65,14 @@ class Gathering:
         if len(self._rows) >= self.scorer.rows_per_batch:
             self._score()
 
+    def add_all(self) -> None:
+        """All rows in turn, but those of which an embedding that the scorer reads is missing: they were not scored."""
+        known = np.ones(self._total, dtype=bool)
+        for each in self._given.values():
+            known &= each.any(axis=1)
+        for row in np.flatnonzero(known).tolist():
+            self.add(row)
+
     def close(self) -> Gathered:
         if self._rows:
             self._score()
@@ -69,7 +86,8 @@ class Gathering:
         )
 
     def _score(self) -> None:
-        batch = Batch(self._inputs.take(pa.array(self._rows, pa.int64())), self._images)
+        given = {need: each[self._rows].astype(np.float32) for need, each in self._given.items()}
+        batch = Batch(self._inputs.take(pa.array(self._rows, pa.int64())), self._images, given)
         with self._loaded.lock:
             scores = self.scorer.score(batch, self.model)
         self._check(scores, len(batch))

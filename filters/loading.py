@@ -1,12 +1,13 @@
 """Models in memory: each loaded once per process, shared by the threads that score, used by one at a time.
 
-In: a scorer and a device. Out: its model and the lock to hold while it scores. A scorer that differs in its label
-alone shares the model of its twin.
+In: a scorer, the scorers whose embeddings it reads, a device. Out: its model and the lock to hold while it scores. A
+scorer that differs in its label alone shares the model of its twin.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +28,16 @@ _models: dict[str, LoadedModel] = {}
 _models_lock = threading.Lock()
 
 
-def load_model(scorer: Scorer, device: str) -> LoadedModel:
+def load_model(scorer: Scorer, device: str, needed: Mapping[str, Scorer] | None = None) -> LoadedModel:
     """The model of a scorer, loaded by the first thread that asks for it."""
-    key = fingerprint([{**scorer.configuration(), "label": scorer.name}, device])
+    beside = [(needed or {})[need.label] for need in scorer.needs]
+    key = fingerprint(
+        [{**scorer.configuration(), "label": scorer.name}, device, [one.configuration() for one in beside]]
+    )
     with _models_lock:
         loaded = _models.setdefault(key, LoadedModel())
     with loaded.lock:
         if not loaded.is_loaded:
-            loaded.model = scorer.load(device)
+            loaded.model = scorer.load_beside({one.label: one for one in beside}, device)
             loaded.is_loaded = True
     return loaded

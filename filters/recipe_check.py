@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from filters.expressions import Malformed, check_types
+from filters.registry import check_needs
 from filters.rules import columns_read, compiled, expressions
 from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
@@ -38,6 +39,7 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     stored = pa.schema([*pairs, *images])
     for scorer in scorers:
         for name in scorer.inputs:
+    check_needs(scorers)
             if name != IMAGE:
                 _require(name, stored, recipe.place.at("score"), f"scorer {scorer.label!r} reads")
     made = [(f"scorer {scorer.label!r}", scorer.schema) for scorer in scorers]

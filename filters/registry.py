@@ -14,13 +14,16 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from filters.clip import Clip
+from filters.clip_tags import ClipTags
 from filters.contacts import Contacts
+from filters.heads import EmbeddingHead
 from filters.image_facts import ImageFacts
 from filters.language import Language
 from filters.pdq import Pdq
 from filters.pixel_hash import PixelHash
-from filters.scorer import Scorer
+from filters.scorer import Scorer, plain
 from filters.script_facts import ScriptFacts
+from filters.similarities import TaskSimilarity, TextSimilarity
 from filters.text_facts import TextFacts
 from schemas.refusal import Refusal, unknown
 
@@ -28,13 +31,17 @@ Entry = str | Mapping[str, Any]
 
 SCORERS: Mapping[str, type[Scorer]] = {
     "clip": Clip,
+    "clip_tags": ClipTags,
     "contacts": Contacts,
+    "head": EmbeddingHead,
     "image_facts": ImageFacts,
     "language": Language,
     "pdq": Pdq,
     "pixel_hash": PixelHash,
     "script_facts": ScriptFacts,
+    "task_similarity": TaskSimilarity,
     "text_facts": TextFacts,
+    "text_similarity": TextSimilarity,
 }
 
 
@@ -49,7 +56,7 @@ def make_scorer(entry: Entry) -> Scorer:
         if given not in known:
             raise unknown("option", str(given), known, where=f"scorer {name!r}")
         _check_type(name, given, value, typing.get_type_hints(kind)[known[given].name])
-    return kind(**{known[given].name: value for given, value in options.items()})
+    return kind(**{known[given].name: _frozen(value) for given, value in options.items()})
 
 
 def make_scorers(entries: Iterable[Entry]) -> tuple[Scorer, ...]:
@@ -68,6 +75,28 @@ def make_scorers(entries: Iterable[Entry]) -> tuple[Scorer, ...]:
     return scorers
 
 
+def check_needs(scorers: Iterable[Scorer]) -> None:
+    """Raises Refusal unless each scorer stands behind those whose embeddings it reads."""
+    embedding: list[str] = []
+    for scorer in scorers:
+        for need in scorer.needs:
+            if need.label not in embedding:
+                known = ", ".join(embedding) or "none"
+                raise Refusal(
+                    f"score: {scorer.label!r} reads the embeddings of {need.label!r}, and no scorer before it stores "
+                    f"such; known: {known}"
+                )
+        if scorer.embeds:
+            embedding.append(scorer.label)
+
+
+def check_files(scorers: Iterable[Scorer]) -> None:
+    """Raises Refusal where a file that a scorer names is absent or does not fit; to be called at launch."""
+    made = {scorer.label: scorer for scorer in scorers}
+    for scorer in made.values():
+        scorer.check_files({need.label: made[need.label] for need in scorer.needs})
+
+
 def describe(name: str | None = None) -> str:
     """All scorers, a line each; or one of them whole: options with defaults, inputs, columns, source."""
     if name is None:
@@ -76,14 +105,15 @@ def describe(name: str | None = None) -> str:
     if name not in SCORERS:
         raise unknown("scorer", name, SCORERS)
     kind = SCORERS[name]
-    scorer = kind()
+    scorer = kind(**kind.example)
     lines = [f"{name} (version {kind.version}): {_summary(kind)}"]
     lines += [f"  {line}".rstrip() for line in inspect.cleandoc(kind.__doc__ or "").splitlines()[1:]]
     lines += ["", "options"]
     lines += [
         f"  {given} ({_default(option)}): {option.metadata.get('doc', '')}" for given, option in _options(kind).items()
     ]
-    lines += ["", f"reads: {', '.join(scorer.inputs)}", "", "columns"]
+    reads = [*scorer.inputs, *(f"{need.side} embeddings of {need.label!r}" for need in scorer.needs)]
+    lines += ["", f"reads: {', '.join(reads)}", "", "columns"]
     lines += [f"  {column.name} ({column.type}): {column.meaning}" for column in scorer.columns]
     if kind.source:
         lines += ["", f"source: {kind.source}"]
@@ -108,14 +138,40 @@ def _options(kind: type[Scorer]) -> dict[str, Field[Any]]:
 def _check_type(scorer: str, name: str, value: Any, wanted: Any) -> None:
     union = isinstance(wanted, types.UnionType) or typing.get_origin(wanted) is typing.Union
     allowed = typing.get_args(wanted) if union else (wanted,)
-    # True is an int to Python, never to a recipe.
-    if isinstance(value, bool):
-        fits = bool in allowed
-    else:
-        fits = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
-    if not fits:
-        expected = " or ".join(sorted("nothing" if each is type(None) else each.__name__ for each in allowed))
+    if not any(_fits(value, each) for each in allowed):
+        expected = " or ".join(sorted(_named(each) for each in allowed))
         raise Refusal(f"scorer {scorer!r}: option {name!r} must be {expected}; given {value!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value of a recipe is of a type: a tuple is a list there, a Mapping has texts as keys."""
+    if isinstance(value, bool):
+        # True is an int to Python, never to a recipe.
+        return kind is bool
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            isinstance(key, str) and any(_fits(each, one) for one in _members(inner[1])) for key, each in value.items()
+        )
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _named(kind: Any) -> str:
+    if kind is type(None):
+        return "nothing"
+    if typing.get_origin(kind) is tuple:
+        return f"a list of {typing.get_args(kind)[0].__name__}"
+    return "a mapping" if typing.get_origin(kind) is Mapping else str(kind.__name__)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 def _summary(kind: type[Scorer]) -> str:
@@ -123,6 +179,8 @@ def _summary(kind: type[Scorer]) -> str:
 
 
 def _default(option: Field[Any]) -> str:
+    if option.default_factory is not MISSING:
+        return f"default: {plain(option.default_factory())}"
     if option.default is MISSING:
         return "required"
-    return "default: none" if option.default is None else f"default: {option.default}"
+    return "default: none" if option.default in (None, ()) else f"default: {plain(option.default)}"

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE = "image"
+SIDES = ("image", "text")
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def option(default: Any, doc: str) -> Any:
     """A dataclass field that a recipe may set, with the line that `pairmill scorers NAME` prints."""
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: dict(default), metadata={"doc": doc})
     return field(default=default, metadata={"doc": doc})
 
 
@@ -42,14 +45,23 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Need:
+    """Stored embeddings that a scorer reads: those of the scorer called `label`, of its images or its texts."""
+
+    label: str
+    side: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows to score: `uid` and the columns declared as inputs and, in that order, what `prepare` gave per picture.
 
-    `images` is empty for a scorer that asks for none.
+    `images` is empty for a scorer that asks for none. `embeddings` has float32 rows for each of the scorer's needs.
     """
 
     table: pa.Table
     images: Sequence[Any] = ()
+    embeddings: Mapping[Need, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -75,6 +87,8 @@ class Scorer:
     name: ClassVar[str]
     version: ClassVar[int]
     source: ClassVar[str] = ""
+    # Options to show a scorer with that has required ones.
+    example: ClassVar[Mapping[str, Any]] = {}
 
     alias: str | None = field(
         default=None, metadata={"doc": "`as`: another label for this scorer; its columns begin with it"}
@@ -116,6 +130,17 @@ class Scorer:
         return pa.schema(list(self.outputs.items()))
 
     @property
+    def needs(self) -> tuple[Need, ...]:
+        """Embeddings of scorers before it in the recipe that it reads, as they are stored."""
+        return ()
+
+    def check_files(self, needed: Mapping[str, Scorer]) -> None:
+        """Raises Refusal where a file that it names is absent or does not fit `needed`: the scorers of its needs.
+
+        Called once, at launch.
+        """
+
+    @property
     def embeds(self) -> bool:
         """Whether `score` gives embeddings, to be stored beside the scores."""
         return False
@@ -129,9 +154,18 @@ class Scorer:
         """How many rows `score` is given at once (the last batch of a shard is smaller)."""
         return 64
 
+    @property
+    def known_dimension(self) -> int | None:
+        """The length of an embedding where it is told without loading the model."""
+        return None
+
     def load(self, device: str = "auto") -> Any:
         """The model, loaded once per process and shared among threads; None where there is none."""
         return None
+
+    def load_beside(self, needed: Mapping[str, Scorer], device: str = "auto") -> Any:
+        """As `load`, for a scorer that has needs: `needed` are the scorers of its needs, by label."""
+        return self.load(device)
 
     def prepare(self, image: Image.Image, model: Any) -> Any:
         """What `score` needs of one decoded picture. Called from several threads at once."""
@@ -143,7 +177,7 @@ class Scorer:
 
     def configuration(self) -> dict[str, Any]:
         """Everything that decides the values, as JSON: what a fingerprint of the scores is taken of."""
-        options = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "alias"}
+        options = {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name != "alias"}
         return {"scorer": self.name, "version": self.version, "label": self.label, "options": options}
 
     def provenance(self, model: Any) -> dict[str, Any]:
@@ -153,6 +187,13 @@ class Scorer:
     def column(self, name: str) -> str:
         """A column's name: as it is, or behind the label where the recipe gives one."""
         return name if self.label == self.name else f"{self.label}_{name}"
+
+
+def plain(value: Any) -> Any:
+    """An option's value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def require(module: str, *, install: str, wanted_by: str) -> ModuleType:

@@ -1,6 +1,7 @@
 """Score: the columns and embeddings that scorers give, one sidecar per scorer beside each image shard.
 
-In: images/NNNNN.tar with its table, planned/NNNNN.parquet, the scorers still missing. Out: scores/<label>/NNNNN.parquet
+In: images/NNNNN.tar with its table, planned/NNNNN.parquet, the scorers still missing, and the embeddings that earlier
+scorers stored. Out: scores/<label>/NNNNN.parquet
 with the rows and the order of the image table, null where there is no picture; embeddings/<label>/ in clip-retrieval's
 layout, a row per picture. The tar is read once, each picture is decoded once for all scorers, and reading and decoding
 go on in threads while the models work.
@@ -12,7 +13,7 @@ import json
 import logging
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,16 +25,16 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from beam_jobs.accounting import Tally
-from beam_jobs.storage.embeddings import write_embeddings
+from beam_jobs.storage.embeddings import read_embeddings, write_embeddings
 from beam_jobs.storage.files import open_read
 from beam_jobs.storage.parquet import read_schema, read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
 from beam_jobs.storage.tar_shard import Sample, iter_samples
 from filters.ahead import map_ahead
-from filters.gathering import Gathered, Gathering
+from filters.gathering import Gathering
 from filters.loading import load_model
 from filters.registry import Entry, make_scorers
-from filters.scorer import IMAGE, Scorer
+from filters.scorer import IMAGE, Need, Scorer
 from schemas.reasons import KEPT
 from schemas.refusal import Refusal
 from schemas.tables import IMG2DATASET
@@ -50,12 +51,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoreTask:
-    """Which scorers a shard still lacks, as entries of the recipe. `device` is auto, cpu or cuda."""
+    """Which scorers a shard still lacks, as entries of the recipe. `device` is auto, cpu or cuda.
+
+    needed: the entries whose embeddings they read, made before or in this task.
+    """
 
     work: str
     shard: int
     scorers: tuple[Entry, ...]
     device: str = "auto"
+    needed: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,28 @@ def score_shard(task: ScoreTask) -> dict[str, Tally]:
     folder = RunFolder(task.work)
     scorers = make_scorers(task.scorers)
     rows = _read_rows(folder, task.shard, scorers)
-    gatherings = [Gathering(scorer, load_model(scorer, task.device), rows.inputs) for scorer in scorers]
-    of_texts = [each for each in gatherings if not each.wants_images]
-    of_images = [each for each in gatherings if each.wants_images]
-    for gathering in of_texts:
-        for row in range(rows.inputs.num_rows):
-            gathering.add(row)
+    needed = {scorer.label: scorer for scorer in make_scorers(task.needed)}
+    first = [Gathering(scorer, load_model(scorer, task.device), rows.inputs) for scorer in scorers if not scorer.needs]
+    for gathering in first:
+        if not gathering.wants_images:
+            gathering.add_all()
+    of_images = [each for each in first if each.wants_images]
     if of_images and rows.inputs.num_rows:
         with open_read(folder.image_tar(task.shard)) as file:
             _score_pictures(file, rows.inputs["key"].to_pylist(), of_images)
-    return {
-        f"score/{each.scorer.label}": _write(
-            folder, task.shard, each.scorer, rows, each.close(), each.scorer.provenance(each.model)
-        )
-        for each in gatherings
-    }
+    written = {each.scorer.label: _write(folder, task.shard, rows, each) for each in first}
+    for scorer in scorers:
+        if scorer.needs:
+            stored = {need: _stored(folder, task.shard, need) for need in scorer.needs}
+            last = Gathering(scorer, load_model(scorer, task.device, needed), rows.inputs, stored)
+            last.add_all()
+            written[scorer.label] = _write(folder, task.shard, rows, last)
+    return {f"score/{scorer.label}": written[scorer.label] for scorer in scorers}
+
+
+def _stored(folder: RunFolder, shard: int, need: Need) -> np.ndarray:
+    at = folder.image_embeddings if need.side == "image" else folder.text_embeddings
+    return read_embeddings(at(need.label, shard))
 
 
 def _read_rows(folder: RunFolder, shard: int, scorers: Sequence[Scorer]) -> _Rows:
@@ -145,11 +157,10 @@ def _decode(sample: Sample) -> Image.Image:
     raise ValueError(f"no picture among the members {sorted(sample.members)}")
 
 
-def _write(
-    folder: RunFolder, shard: int, scorer: Scorer, rows: _Rows, gathered: Gathered, provenance: Mapping[str, Any]
-) -> Tally:
+def _write(folder: RunFolder, shard: int, rows: _Rows, gathering: Gathering) -> Tally:
     """Writes what one scorer gave, its sidecar last."""
-    metadata = {METADATA_KEY: json.dumps(provenance, sort_keys=True)}
+    scorer, gathered = gathering.scorer, gathering.close()
+    metadata = {METADATA_KEY: json.dumps(scorer.provenance(gathering.model), sort_keys=True)}
     if gathered.image_embeddings is not None:
         write_embeddings(folder.image_embeddings(scorer.label, shard), gathered.image_embeddings)
     if gathered.text_embeddings is not None:
