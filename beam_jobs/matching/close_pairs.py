@@ -2,35 +2,33 @@
 
 In: float16 rows, those that live in the cell first, then its visitors. Out: edges between positions: the components
 that they make are those of all pairs with cosine >= a threshold, for every threshold asked. Pairs of two visitors are
-left to their own cells. Equal rows, and rows in one narrow cap, are joined without being compared with each other.
+left to their own cells. Equal rows, and rows of one crowd, are joined without being compared with each other.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_jobs.matching.caps import Cap, find_caps
 from beam_jobs.matching.components import Edges, spanning_forest
+from beam_jobs.matching.crowds import LEAST_CROWD, lead, make_crowd, reached
+from beam_jobs.matching.joined import Joined
 from beam_jobs.matching.vectors import (
     SLACK,
     Floats,
     Indices,
     Rows,
-    exact_cosines,
     first_of_equals,
     unit_rows,
     where_true,
 )
 
 TILE_ROWS, TILE_COLUMNS = 1024, 4096
-# Room for float32 in bounds, as a cosine and as an angle near zero.
+# Room for float32 in bounds.
 _BOUND_SLACK = 1e-5
-_ANGLE_SLACK = 4e-3
 _DENSE = 0.02
 
 
@@ -85,111 +83,104 @@ def close_edges(rows: Rows, homes: int, closeness: Closeness, work: Work | None 
 
     `rows` may be a memory map: it is read in blocks. All rows must be usable (vectors.usable).
     """
-    work = Work() if work is None else work
     first = first_of_equals(rows)
+    looking = _Looking(rows, closeness, Joined(rows, closeness.thresholds), Work() if work is None else work)
     collected = _Collected(limit=4 * len(rows) + TILE_ROWS)
     copies = np.flatnonzero((first != np.arange(len(rows))) & (first < homes))
     collected.add(Edges(first[copies], copies, np.ones(len(copies))))
     alone = np.flatnonzero(first == np.arange(len(rows)))
     residents, visitors = alone[alone < homes], alone[alone >= homes]
-    caps, loose, compared = find_caps(rows, residents, math.acos(closeness.thresholds[-1]) / 2)
-    work.compared += compared
-    for cap in caps:
-        followers = cap.members[cap.members != cap.leader]
-        leaders = np.full(len(followers), cap.leader)
-        collected.add(Edges(leaders, followers, exact_cosines(rows[leaders], rows[followers])))
-    for number, cap in enumerate(caps):
-        collected.add(_touching(rows, np.concatenate([loose, visitors]), cap, closeness, work))
-        for other in caps[number + 1 :]:
-            collected.add(_touching(rows, other.members, cap, closeness, work))
-    for edges in _within(rows, loose, closeness, work):
+    led = lead(rows, residents, visitors, looking.joined)
+    looking.work.compared += led.compared
+    for edges in led.edges:
         collected.add(edges)
-    for edges in _between(rows, loose, visitors, closeness, work):
+    crowds, loose = looking.joined.crowds(np.setdiff1d(alone, led.leaders, assume_unique=True), LEAST_CROWD)
+    outside = np.concatenate([*crowds[1:], loose]) if crowds else loose
+    for members in crowds:
+        crowd = make_crowd(rows, members)
+        outside = outside[len(members) :] if members is not crowds[0] else outside
+        for edges in looking.between(reached(rows, outside, crowd, looking.joined), members, homes):
+            collected.add(edges)
+    for edges in looking.within(loose[loose < homes]):
+        collected.add(edges)
+    for edges in looking.between(loose[loose >= homes], loose[loose < homes], homes):
         collected.add(edges)
     return collected.forest()
 
 
-def _touching(rows: Rows, outside: Indices, cap: Cap, closeness: Closeness, work: Work) -> Edges:
-    """Edges that join rows outside a cap with it wherever they are close to any member, threshold by threshold.
+@dataclass(frozen=True)
+class _Looking:
+    """Pairs of blocks of rows, looked at with what is known already."""
 
-    By the angle to the leader most are settled at once: near enough to be joined with the leader itself, or too far
-    from every member. Only those in between are compared with the members.
-    """
-    if len(outside) == 0:
-        return Edges.none()
-    parts: list[Edges] = []
-    leader = unit_rows(rows[cap.leader : cap.leader + 1])[0]
-    unsure: list[Indices] = []
-    for start in range(0, len(outside), TILE_COLUMNS):
-        some = outside[start : start + TILE_COLUMNS]
-        angles = np.arccos(np.clip(unit_rows(rows[some]) @ leader, -1, 1))
-        near = some[angles <= math.acos(closeness.lowest) + _ANGLE_SLACK]
-        cosines = exact_cosines(rows[near], rows[np.full(len(near), cap.leader)])
-        joined = cosines >= closeness.lowest
-        parts.append(Edges(np.full(int(joined.sum()), cap.leader), near[joined], cosines[joined]))
-        open_at = np.zeros(len(some), dtype=bool)
-        for threshold in closeness.thresholds:
-            limit = math.acos(threshold)
-            open_at |= (angles > limit - _ANGLE_SLACK) & (angles <= limit + cap.radius + _ANGLE_SLACK)
-        unsure.append(some[open_at])
-    work.compared += len(outside)
-    parts.extend(_between(rows, np.concatenate(unsure), cap.members, closeness, work))
-    return Edges.join(parts)
+    rows: Rows
+    closeness: Closeness
+    joined: Joined
+    work: Work
 
+    def within(self, among: Indices) -> Iterator[Edges]:
+        """Close pairs among some rows, each once."""
+        for start in range(0, len(among), TILE_ROWS):
+            block = among[start : start + TILE_ROWS]
+            yield self._tile(block, block, triangle=True)
+            for other in range(start + TILE_ROWS, len(among), TILE_COLUMNS):
+                yield self._tile(block, among[other : other + TILE_COLUMNS])
 
-def _within(rows: Rows, among: Indices, closeness: Closeness, work: Work) -> Iterator[Edges]:
-    """Close pairs among some rows, each once."""
-    for start in range(0, len(among), TILE_ROWS):
-        block = among[start : start + TILE_ROWS]
-        yield _tile(rows, block, block, closeness, work, triangle=True)
-        yield from _between(rows, block, among[start + TILE_ROWS :], closeness, work)
+    def between(self, left: Indices, right: Indices, homes: int) -> Iterator[Edges]:
+        """Close pairs of a row of one block and one of the other, but for those of two visitors."""
+        for some, others in ((left[left < homes], right), (left[left >= homes], right[right < homes])):
+            for start in range(0, len(some), TILE_ROWS):
+                for other in range(0, len(others), TILE_COLUMNS):
+                    yield self._tile(some[start : start + TILE_ROWS], others[other : other + TILE_COLUMNS])
 
+    def _tile(self, left: Indices, right: Indices, *, triangle: bool = False) -> Edges:
+        """Close pairs of two blocks: bounded in a few dimensions, then decided in all of them."""
+        lowest = self.joined.open_from(left, right)
+        if lowest is None:
+            return Edges.none()
+        closeness = self.closeness
+        self.work.compared += len(left) * len(right)
+        self.work.widest = max(self.work.widest, len(left) + len(right))
+        a = unit_rows(self.rows[left])
+        b = a if triangle else unit_rows(self.rows[right])
+        few = int(_DENSE * len(a) * len(b))
+        if closeness.basis.shape[1]:
+            at, to = _bounded(a, b, closeness, lowest)
+            if len(at) <= few:
+                return self._decided(left, right, at, to, _pair_cosines(a, b, at, to), triangle=triangle)
+        similarity = a @ b.T
+        near = similarity >= np.float32(lowest - SLACK)
+        if np.count_nonzero(near) <= few:
+            at, to = where_true(near)
+            return self._decided(left, right, at, to, similarity[at, to], triangle=triangle)
+        return self._crowded(left, right, similarity, lowest, triangle=triangle)
 
-def _between(rows: Rows, left: Indices, right: Indices, closeness: Closeness, work: Work) -> Iterator[Edges]:
-    for start in range(0, len(left), TILE_ROWS):
-        for other in range(0, len(right), TILE_COLUMNS):
-            yield _tile(rows, left[start : start + TILE_ROWS], right[other : other + TILE_COLUMNS], closeness, work)
+    def _decided(
+        self, left: Indices, right: Indices, at: Indices, to: Indices, cosines: NDArray[np.floating], *, triangle: bool
+    ) -> Edges:
+        if triangle:
+            upper = at < to
+            at, to, cosines = at[upper], to[upper], cosines[upper]
+        exact = self.joined.settled(left[at], right[to], cosines)
+        close = exact >= self.closeness.lowest
+        edges = Edges(left[at[close]], right[to[close]], exact[close])
+        return spanning_forest(edges) if len(edges) > len(left) + len(right) else edges
 
-
-def _tile(
-    rows: Rows, left: Indices, right: Indices, closeness: Closeness, work: Work, *, triangle: bool = False
-) -> Edges:
-    """Close pairs of two blocks: bounded in a few dimensions, then decided in all of them."""
-    if len(left) == 0 or len(right) == 0:
-        return Edges.none()
-    work.compared += len(left) * len(right)
-    work.widest = max(work.widest, len(left) + len(right))
-    a = unit_rows(rows[left])
-    b = a if triangle else unit_rows(rows[right])
-    if closeness.basis.shape[1] == 0:
-        at, to = _dense(a, b, closeness.lowest)
-    else:
-        at, to = _bounded(a, b, closeness)
-        if len(at) > _DENSE * len(a) * len(b):
-            at, to = _dense(a, b, closeness.lowest)
-    if triangle:
-        upper = at < to
-        at, to = at[upper], to[upper]
-    cosines = _pair_cosines(a, b, at, to)
-    unsure = np.zeros(len(cosines), dtype=bool)
-    for threshold in closeness.thresholds:
-        unsure |= np.abs(cosines - threshold) <= SLACK
-    settle = np.flatnonzero(unsure)
-    cosines[settle] = exact_cosines(rows[left[at[settle]]], rows[right[to[settle]]])
-    close = cosines >= closeness.lowest
-    edges = Edges(left[at[close]], right[to[close]], cosines[close])
-    return spanning_forest(edges) if len(edges) > len(left) + len(right) else edges
+    def _crowded(self, left: Indices, right: Indices, similarity: Floats, lowest: float, *, triangle: bool) -> Edges:
+        """Where many pairs are close: row by row, so that what one row has joined is not joined again."""
+        parts = []
+        for number, row in enumerate(left.tolist()):
+            similar = similarity[number, number + 1 :] if triangle else similarity[number]
+            near = np.flatnonzero(similar >= np.float32(lowest - SLACK))
+            others = right[near + number + 1] if triangle else right[near]
+            parts.append(self.joined.star(row, others, similar[near]))
+        return Edges.join(parts)
 
 
-def _dense(a: Floats, b: Floats, lowest: float) -> tuple[Indices, Indices]:
-    return where_true(a @ b.T >= np.float32(lowest - SLACK))
-
-
-def _bounded(a: Floats, b: Floats, closeness: Closeness) -> tuple[Indices, Indices]:
+def _bounded(a: Floats, b: Floats, closeness: Closeness, lowest: float) -> tuple[Indices, Indices]:
     """Pairs that may be close: half the squared distance inside the basis, and of the lengths outside it, is at most
     half the squared distance of all, which is 1 - cosine."""
     bound = _bounds(a, closeness, mirrored=False) @ _bounds(b, closeness, mirrored=True).T
-    return where_true(bound >= np.float32(closeness.lowest - 1 - _BOUND_SLACK))
+    return where_true(bound >= np.float32(lowest - 1 - _BOUND_SLACK))
 
 
 def _bounds(units: Floats, closeness: Closeness, *, mirrored: bool) -> Floats:

@@ -94,6 +94,37 @@ def test_near_identical_rows_are_compared_in_proportion_to_their_number() -> Non
     assert work.compared < 20 * len(rows)
 
 
+@pytest.mark.parametrize("thresholds", [(0.94,), (0.955,), (0.93, 0.94)])
+def test_a_loose_crowd_is_not_compared_pair_by_pair(thresholds: tuple[float, ...]) -> None:
+    """20,000 rows about a centre, none within half a threshold of another's angle: a few in a hundred are close."""
+    rng = np.random.default_rng(6)
+    centre = unit(rng.standard_normal((1, 64)))[0]
+    rows = rows_near(centre, 20_000, 0.97, rng).astype(np.float16)
+    work = Work()
+    edges = close_edges(rows, len(rows), closeness(64, *thresholds), work)
+    for threshold in thresholds:
+        assert as_sets(edges, threshold) == {frozenset(range(20_000))}
+    assert work.compared < 300 * len(rows)
+
+
+@pytest.mark.parametrize("homes", [5000, 3500])
+def test_loose_crowds_beside_each_other_keep_their_borders(homes: int) -> None:
+    rng = np.random.default_rng(8)
+    centre = unit(rng.standard_normal((1, 64)))[0]
+    beside = rows_near(centre, 1, 0.9, rng)[0]
+    rows = unit(rng.standard_normal((5000, 64)))
+    rows[:2000] = rows_near(centre, 2000, 0.97, rng)
+    rows[2000:3500] = rows_near(beside, 1500, 0.98, rng)
+    for row, cosine in zip(range(3500, 4500), np.linspace(0.75, 1, 1000), strict=True):
+        rows[row] = rows_near(centre, 1, cosine, rng)[0]
+    rows = rows[rng.permutation(5000)].astype(np.float16)
+    edges = close_edges(rows, homes, closeness(64, 0.93, 0.95, 0.965))
+    for threshold in (0.93, 0.95, 0.965):
+        expected = brute_force(rows, homes, threshold)
+        assert max(map(len, expected)) > 1000
+        assert as_sets(edges, threshold) == expected
+
+
 def test_a_cell_of_any_size_is_read_in_tiles() -> None:
     rng = np.random.default_rng(4)
     crowd = unit(0.9 * unit(rng.standard_normal((1, 64))) + 0.5 * unit(rng.standard_normal((6_000, 64))))
