@@ -78,6 +78,7 @@ setup(
         "beam_jobs.recipes": ["*.yaml"],
         "beam_jobs.report": ["templates/*"],
         "beam_jobs.servers": ["pom.xml"],
+        "captioners": ["prompts.yaml"],
         "filters": ["models/*/*"],
     },
     install_requires=REQUIRES,
