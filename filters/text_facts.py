@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from filters.characters import Characters
 from filters.scorer import Batch, Column, Scorer, Scores, option
 from filters.text_patterns import PATTERNS, matches
+from filters.words import PHRASE_LENGTH, Words
 from schemas.refusal import Refusal, unknown
 
 REPETITION_LENGTH = 10
@@ -41,6 +42,14 @@ _COUNTS: Mapping[str, tuple[pa.DataType, str]] = {
         pa.float32(),
         f"share of the text's {REPETITION_LENGTH}-character sequences that its most repeated ones are, 0 (none occurs "
         "twice) to 1",
+    ),
+    "word_repetition": (
+        pa.float32(),
+        "share of the words that stood in the text before, case ignored, 0 (all differ) to less than 1",
+    ),
+    "phrase_repetition": (
+        pa.float32(),
+        f"share of the sequences of {PHRASE_LENGTH} words that occur in the text more than once, case ignored, 0 to 1",
     ),
 }
 FACTS: Mapping[str, tuple[pa.DataType, str]] = {
@@ -82,14 +91,14 @@ def _measure(texts: pa.Array, schema: pa.Schema) -> pa.Table:
 class TextFacts(Scorer):
     """Lengths, ratios, repetition; file names, boilerplate, URL, e-mail, phone number, from the text alone.
 
-    Repetition is that of the ROOTS corpus with sequences of ten characters: of k different sequences the
+    Character repetition is that of the ROOTS corpus with sequences of ten characters: of k different sequences the
     floor(sqrt(k)) most frequent count, where they occur more than once.
     """
 
     name: ClassVar[str] = "text_facts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     source: ClassVar[str] = (
-        "repetition: Laurencon et al., 'The BigScience ROOTS Corpus', 2022, as in data-juicer's "
+        "character repetition: Laurencon et al., 'The BigScience ROOTS Corpus', 2022, as in data-juicer's "
         "character_repetition_filter; special characters are told by Unicode category, not by data-juicer's list"
     )
 
@@ -125,11 +134,17 @@ class _Facts:
     def of(self, name: str) -> pa.Array:
         if name in PATTERNS:
             return matches(self._texts, PATTERNS[name])
+        if name in _REPEATED:
+            return pa.array(_REPEATED[name](self.words))
         return pa.array(_MEASURES[name](self.characters))
 
     @cached_property
     def characters(self) -> Characters:
         return Characters(self._texts)
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self._texts)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, *, of_nothing: float = 0.0) -> np.ndarray:
@@ -145,4 +160,8 @@ _MEASURES: Mapping[str, Callable[[Characters], np.ndarray]] = {
     "upper_ratio": lambda text: _share(text.count("upper"), text.count("letter")),
     "ascii_ratio": lambda text: _share(text.count("ascii"), text.lengths, of_nothing=1.0),
     "character_repetition": lambda text: text.repetition(REPETITION_LENGTH),
+}
+_REPEATED: Mapping[str, Callable[[Words], np.ndarray]] = {
+    "word_repetition": Words.repetition,
+    "phrase_repetition": Words.phrase_repetition,
 }

@@ -64,6 +64,28 @@ def test_repetition_written_out(text: str, share: float) -> None:
     assert facts(text)["character_repetition"] == pytest.approx(share, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "phrases"),
+    [
+        ("", 0.0, 0.0),
+        (None, 0.0, 0.0),
+        ("   ", 0.0, 0.0),
+        ("one", 0.0, 0.0),
+        ("Red red RED", 2 / 3, 0.0),  # one phrase of three words, once
+        ("buy buy buy buy", 3 / 4, 1.0),  # the phrase `buy buy buy`, twice
+        ("a b c d a b c", 3 / 7, 2 / 5),  # of five phrases `a b c` is two
+        ("größe GRÖSSE größe", 1 / 3, 0.0),
+        ("猫 犬 猫 犬 猫 犬", 4 / 6, 1.0),
+        ("x\x00y x\x00y\tz", 1 / 3, 0.0),
+        ("ab " * 300_000, 299_999 / 300_000, 1.0),
+    ],
+)
+def test_repeated_words_and_phrases(text: str | None, words: float, phrases: float) -> None:
+    found = facts(text)
+    assert found["word_repetition"] == pytest.approx(words, abs=1e-6)
+    assert found["phrase_repetition"] == pytest.approx(phrases, abs=1e-6)
+
+
 def defined_repetition(text: str, length: int = 10) -> float:
     """The definition, read slowly."""
     sequences = [text[first : first + length] for first in range(len(text) - length + 1)]
