@@ -42,8 +42,13 @@ def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], ru
 
 
 def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:
-    """Makes the shards of a stage that are not done, checks that all are, and closes its ledgers."""
+    """Makes the shards of a stage that are not done, checks that all are, and closes its ledgers.
+
+    Nothing is done or said of a stage of which the recipe asks for nothing.
+    """
     work = FLOW[stage](run)
+    if not run.lineage.of_stage(stage):
+        return
     done = done_markers(run, work)
     todo = [ticket for ticket in work.tickets if (ticket.stage, ticket.shard) not in done]
     if work.whole and (todo or not _is_grown(run, work)):

@@ -5,7 +5,8 @@ that the stage makes, and how a Beam pipeline makes those that are not done. Eac
 the tables and ledgers of the run folder alone, so it may run by itself or in a span, on any runner.
 
     extract    sources           -> pairs/          a row per image reference, with text and context
-    preselect  pairs/            -> planned/        rules and exact duplicates; rows laid out in shards by hash of uid
+    corpus     pairs/            -> corpus/         a sidecar a counter: what only the whole corpus knows of a pair
+    preselect  pairs/ corpus/    -> planned/        rules and exact duplicates; rows laid out in shards by hash of uid
     download   planned/          -> images/         one tar, table and statistics a shard; failures are rows
     score      images/           -> scores/         a sidecar a scorer; embeddings
     group      images/ scores/   -> groups/         a sidecar a grouper
@@ -29,6 +30,7 @@ from beam_jobs.extraction.splits import Split
 from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
 from beam_jobs.fetching.policy import FetchOptions
 from beam_jobs.lineage import Lineage, Product
+from beam_jobs.stages.corpus import CountCorpus
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
 from beam_jobs.stages.extract import ExtractTask, extract_part
 from beam_jobs.stages.group import GroupShards
@@ -119,9 +121,25 @@ def extract(run: Run) -> Work:
     return _each_shard(run, tickets, task, extract_part)
 
 
-def preselect(run: Run) -> Work:
+def corpus(run: Run) -> Work:
     pairs = run.finished("extract")
     inputs = _digest(pairs.values())
+    tickets = tuple(run.ticket(stage, part, inputs) for stage in _ledgers(run, "corpus") for part in pairs)
+    made_with = [product.configuration["section"] for product in run.lineage.of_stage("corpus")]
+    counters = list(zip(run.recipe.corpus.counters, made_with, strict=True))
+
+    def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
+        rows = sum(marker.tally.kept for marker in pairs.values())
+        made = pipeline | "Count" >> CountCorpus(run.folder.work, parts=list(pairs), rows=rows, counters=counters)
+        made | "Mark" >> MarkDone(run.folder.work, todo)
+
+    return Work(tickets, expand, whole=True)
+
+
+def preselect(run: Run) -> Work:
+    pairs = run.finished("extract")
+    counted = [run.finished(ledger) for ledger in _ledgers(run, "corpus")]
+    inputs = _digest(marker for markers in (pairs, *counted) for marker in markers.values())
     tickets = tuple(run.ticket("preselect", part, inputs) for part in pairs)
     planned = run.ticket("planned", 0, inputs)
 
@@ -131,6 +149,7 @@ def preselect(run: Run) -> Work:
             parts=list(pairs),
             rows=sum(marker.tally.kept for marker in pairs.values()),
             steps=run.recipe.preselect,
+            corpus={name: counter.label for counter in run.recipe.corpus.counters for name in counter.columns},
             rows_per_shard=run.recipe.download.rows_per_shard,
         )
         parts | "MarkParts" >> MarkDone(run.folder.work, todo)
@@ -239,6 +258,7 @@ def report(run: Run) -> Work:
 
 FLOW: Mapping[str, Callable[[Run], Work]] = {
     "extract": extract,
+    "corpus": corpus,
     "preselect": preselect,
     "download": download,
     "score": score,

@@ -7,10 +7,11 @@ images, scores, captions) are never made anew over another configuration's, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from beam_jobs.corpus.counters import configuration
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
@@ -26,6 +27,7 @@ from schemas.tables import PLANNED
 # Raised when a stage would make other bytes of the same inputs and configuration.
 VERSIONS = {
     "extract": 1,
+    "corpus": 1,
     "preselect": 1,
     "download": 1,
     "score": 1,
@@ -74,9 +76,12 @@ def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scor
     lineage = Lineage()
     given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
     lineage.add("extract", "extract", given, after=[], permanent=True)
-    texts = text_scorers(columns_read(recipe.preselect), PLANNED.names)
-    planning = {**recipe.section("preselect"), "text_facts": [scorer.configuration() for scorer in texts]}
-    lineage.add("preselect", "preselect", planning, after=["extract"], permanent=True)
+    counted = [f"corpus/{counter.label}" for counter in recipe.corpus.counters]
+    for ledger, counter in zip(counted, recipe.corpus.counters, strict=True):
+        counting = {**configuration(counter), "text_facts": _text_facts(counter.reads)}
+        lineage.add("corpus", ledger, counting, after=["extract"], permanent=True)
+    planning = {**recipe.section("preselect"), "text_facts": _text_facts(columns_read(recipe.preselect))}
+    lineage.add("preselect", "preselect", planning, after=["extract", *counted], permanent=True)
     lineage.add("preselect", "planned", planning, after=["preselect"], permanent=True)
     lineage.add("download", "download", recipe.section("download"), after=["planned"], permanent=True)
     scored = [f"score/{scorer.label}" for scorer in scorers]
@@ -92,6 +97,11 @@ def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scor
     lineage.add("write", written, recipe.section("write"), after=[selected], permanent=False)
     lineage.add("report", f"report/{recipe.name}", recipe.to_json(), after=[written], permanent=False)
     return lineage
+
+
+def _text_facts(names: Iterable[str]) -> list[dict[str, Any]]:
+    """What makes those columns that are made of texts where they are read."""
+    return [scorer.configuration() for scorer in text_scorers(names, PLANNED.names)]
 
 
 def difference(before: Any, now: Any, path: str = "") -> str:

@@ -21,7 +21,7 @@ from schemas.reasons import KEPT
 from schemas.refusal import Refusal, unknown
 
 # Ledgers whose tallies count rows of the run; `planned` repeats what `preselect` counted.
-_COUNTED = ("extract", "preselect", "download", "score", "group", "select", "write")
+_COUNTED = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write")
 _BY_RECIPE = ("select", "write")
 
 
@@ -31,6 +31,8 @@ def plan_lines(prepared: Prepared) -> list[str]:
     lines = [f"recipe {run.name} in {run.folder.work}, on {prepared.runner.name}"]
     waiting = None
     for stage in FLOW:
+        if not run.lineage.of_stage(stage):
+            continue
         asked = "" if stage in prepared.stages else "  (not asked for)"
         if waiting is not None:
             lines.append(f"  {stage:<11} after {waiting}{asked}")

@@ -32,7 +32,8 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     scorers: those of `recipe.score`. source_columns: what the sources add to the columns of PAIRS.
     """
     added = source_columns or pa.schema([])
-    pairs = _joined(recipe, [("the pairs table", PLANNED), ("the source", added)])
+    counted = _check_counters(recipe, pa.schema([*PLANNED, *added]))
+    pairs = _joined(recipe, [("the pairs table", PLANNED), ("the source", added), *counted])
     texts = pa.schema([field for field in text_columns() if field.name not in pairs.names])
     check_steps(recipe.preselect, pa.schema([*pairs, *texts]), at="preselect")
     images = pa.schema([field for field in IMAGES if field.name not in (*PLANNED.names, *NOT_JUDGED)])
@@ -53,6 +54,20 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     if known.field(recipe.write.caption).type != pa.string():
         kind = known.field(recipe.write.caption).type
         raise recipe.place.at("write").at("caption").refusal(f"expected a column of texts; given {kind}")
+
+
+def _check_counters(recipe: Recipe, pairs: pa.Schema) -> list[tuple[str, pa.Schema]]:
+    """The columns of each counter; a Refusal when one reads what is no column of texts."""
+    known = pa.schema([*pairs, *(field for field in text_columns() if field.name not in pairs.names)])
+    for number, counter in enumerate(recipe.corpus.counters):
+        place = recipe.place.at("corpus").at(number)
+        for name in counter.reads:
+            _require(name, known, place, f"counter {counter.label!r} reads")
+            if known.field(name).type != pa.string():
+                raise place.refusal(f"expected a column of texts to count; {name!r} is {known.field(name).type}")
+    return [
+        (f"counter {counter.label!r}", pa.schema(list(counter.columns.items()))) for counter in recipe.corpus.counters
+    ]
 
 
 def check_steps(steps: Sequence[Step], known: pa.Schema, *, at: str) -> None:

@@ -96,21 +96,23 @@ class _Counter:
 
 @dataclass(frozen=True)
 class RepeatsOptions(_Counter):
-    """How many different images (by URL) bear a row's text, and how many different texts its image bears.
+    """How many different images bear a row's text, and how many different texts its image bears.
 
-    A row without a text has neither, and does not count as a text of its image.
+    image: the column that tells images apart. A row without a text has neither, and is not counted for its image.
     """
 
     KIND: ClassVar[str] = "repeats"
     MADE: ClassVar[Mapping[str, pa.DataType]] = {"images_per_text": pa.int64(), "texts_per_image": pa.int64()}
     text: str = "text"
+    image: str = "url"
 
     def check(self) -> None:
         _check_column("text", self.text)
+        _check_column("image", self.image)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("url", self.text)
+        return (self.image, self.text)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     approximate: [what differs from the publication]
     offline_approximation: [what stands in for a part that is not shipped]
     given: {name: what is to be given at launch} # see schemas/recipe_given.py
+    corpus: [counter, counter: {option: value}]  # see schemas/corpus.py
     preselect: [steps]              # see schemas/recipe_steps.py
     download: {option: value}       # see schemas/download.py
     score: [scorer, scorer: {option: value}]
@@ -29,6 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from schemas.corpus import CorpusOptions, parse_corpus
 from schemas.download import DownloadSection
 from schemas.grouping import GroupOptions, parse_group
 from schemas.recipe_columns import Made, parse_columns
@@ -46,7 +48,7 @@ from schemas.recipe_text import (
 )
 from schemas.refusal import Refusal
 
-STAGES = ("extract", "preselect", "download", "score", "group", "select", "write", "report")
+STAGES = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write", "report")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Section = TypeVar("Section")
@@ -94,6 +96,7 @@ class Recipe:
     approximate: tuple[str, ...] = ()
     offline_approximation: tuple[str, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+    corpus: CorpusOptions = field(default_factory=CorpusOptions)
     preselect: tuple[Step, ...] = ()
     download: DownloadSection = field(default_factory=DownloadSection)
     score: tuple[str | Mapping[str, Any], ...] = ()
@@ -119,6 +122,7 @@ class Recipe:
             "approximate": self.approximate,
             "offline_approximation": self.offline_approximation,
             "given": dict(self.given),
+            "corpus": self.corpus.to_json(),
             "preselect": [step.to_json() for step in self.preselect],
             "download": asdict(self.download),
             "score": [{entry: {}} if isinstance(entry, str) else entry for entry in self.score],
@@ -210,6 +214,10 @@ def _download(value: Any, place: Place) -> DownloadSection:
     return _section(DownloadSection, tuple(each.name for each in fields(DownloadSection)))(mapping, place)
 
 
+def _corpus(value: Any, place: Place) -> CorpusOptions:
+    return _made(lambda: parse_corpus(expect_list(value, place)), place)
+
+
 def _group(value: Any, place: Place) -> GroupOptions:
     return _made(lambda: parse_group(expect_list(value, place)), place)
 
@@ -234,6 +242,7 @@ def _score(value: Any, place: Place) -> tuple[str | Mapping[str, Any], ...]:
 _READERS: dict[str, Callable[[Any, Place], Any]] = {
     **dict.fromkeys(_TEXTS, expect_text),
     **dict.fromkeys(_LISTS, _texts),
+    "corpus": _corpus,
     "preselect": parse_steps,
     "select": parse_steps,
     "columns": parse_columns,

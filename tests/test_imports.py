@@ -25,13 +25,14 @@ MAY = {
 SCHEMAS_MAY = (*sys.stdlib_module_names, "schemas", "pyarrow", "yaml")
 
 # Inside beam_jobs: what stages stand on knows neither Beam, nor stages, nor the flow.
-PLAIN = ("extraction", "fetching", "matching", "storage", "world")
+PLAIN = ("corpus", "extraction", "fetching", "matching", "storage", "world")
 JOB = ("stages", "flow", "launch", "execution", "cli", "demo", "overview")
 LOW_MAY = {
     "storage": ("storage",),
     "fetching": ("fetching", "storage"),
     "extraction": ("extraction", "fetching", "storage"),
     "matching": ("matching", "storage"),
+    "corpus": ("corpus", "matching", "storage"),
 }
 
 

@@ -1,20 +1,22 @@
 """Preselect: which pairs are worth fetching, laid out in image shards.
 
-In: pairs/part-*.parquet and the recipe's `preselect` steps. Out: preselected/part-* (same rows: uid, reason or
-null, shard) and planned/NNNNN.parquet: the living rows of a shard in the order of their uids' hashes, so that shards
-are shuffled by construction. Two shuffles: keys of the steps that compare rows, then the planned rows themselves.
+In: pairs/part-*.parquet, counters' sidecars beside them, the recipe's `preselect` steps. Out: preselected/part-* (same
+rows: uid, reason or null, shard) and planned/NNNNN.parquet: the living rows of a shard in the order of their uids'
+hashes, so that shards are shuffled by construction. Two shuffles: keys of the steps that compare rows, then the
+planned rows themselves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from beam_jobs.corpus.sidecars import CorpusColumns
 from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes, JudgeShards, read_codes
 from beam_jobs.matching.layout import bin_bits, cut, histogram, orders, shards_of
 from beam_jobs.shuffle import GroupBlobs
@@ -32,24 +34,31 @@ Made = tuple[str, int, Tally]
 _FROM = b"from"
 
 
-def load_pairs(work: str, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+def load_pairs(
+    work: str, part: int, columns: Sequence[str], *, corpus: Mapping[str, str] | None = None
+) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     """A part's columns, uid among them, and which of its rows are alive after extraction.
 
-    Columns that the part lacks are made of its texts.
+    corpus: the columns that counters made, to their labels. Columns that are nowhere are made of texts.
     """
     url = RunFolder(work).pairs(part)
-    read = columns_to_read(columns, read_schema(url).names)
+    counted = CorpusColumns(work, corpus or {})
+    own = [name for name in columns if name not in counted.homes]
+    read = columns_to_read(own, read_schema(url).names)
     table = read_table(url, list(dict.fromkeys(["uid", *read, "reason"])))
+    for name, column in counted.read(part, columns, uids=table["uid"]).items():
+        table = table.append_column(name, column)
     alive = np.asarray(table["reason"].is_null())
-    return add_text_columns(table, columns), alive
+    return add_text_columns(table, own), alive
 
 
 class _LoadPairs:
-    def __init__(self, work: str) -> None:
+    def __init__(self, work: str, corpus: Mapping[str, str]) -> None:
         self._work = work
+        self._corpus = corpus
 
     def __call__(self, part: int, columns: Sequence[str]) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-        return load_pairs(self._work, part, columns)
+        return load_pairs(self._work, part, columns, corpus=self._corpus)
 
 
 class _CountPlaces(beam.DoFn):
@@ -89,8 +98,11 @@ class _LayOut(beam.DoFn):
 
     ROWS = "rows"
 
-    def __init__(self, work: str, bits: int, rows_per_shard: int, reasons: Sequence[str]) -> None:
+    def __init__(
+        self, work: str, bits: int, rows_per_shard: int, *, reasons: Sequence[str], corpus: Mapping[str, str]
+    ) -> None:
         self._folder = RunFolder(work)
+        self._corpus = CorpusColumns(work, corpus)
         self._bits = bits
         self._rows_per_shard = rows_per_shard
         self._reasons = tuple(reasons)
@@ -103,10 +115,14 @@ class _LayOut(beam.DoFn):
         starts = cut(counts, self._rows_per_shard)
         ids = read_table(self._folder.pairs(part), ["uid", "reason"])
         shards = np.where(codes == ALIVE, shards_of(orders(ids["uid"].to_pylist()), starts, self._bits), -1)
+        counted = self._corpus.read(part, self._corpus.homes, uids=ids["uid"])
         first = 0
         for batch in iter_batches(self._folder.pairs(part)):
             here = shards[first : first + batch.num_rows]
-            yield from self._rows(part, first, pa.Table.from_batches([batch]), here)
+            table = pa.Table.from_batches([batch])
+            for name, column in counted.items():
+                table = table.append_column(name, column.slice(first, batch.num_rows))
+            yield from self._rows(part, first, table, here)
             first += batch.num_rows
         yield "preselect", part, self._write(part, ids, codes, shards)
 
@@ -161,11 +177,19 @@ class _WritePlanned(beam.DoFn):
 class PreselectParts(beam.PTransform):
     """A pipeline to two collections of (ledger stage, number, Tally): the parts judged, the shards planned.
 
-    rows: how many living pairs there are, which sizes the histogram and the buckets.
+    rows: how many living pairs there are, which sizes the histogram and the buckets. corpus: the columns that counters
+    made, to their labels; they are planned with the rows.
     """
 
     def __init__(
-        self, work: str, *, parts: Sequence[int], rows: int, steps: Sequence[Step], rows_per_shard: int
+        self,
+        work: str,
+        *,
+        parts: Sequence[int],
+        rows: int,
+        steps: Sequence[Step],
+        rows_per_shard: int,
+        corpus: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._work = work
@@ -173,13 +197,14 @@ class PreselectParts(beam.PTransform):
         self._rows = rows
         self._steps = tuple(steps)
         self._rows_per_shard = rows_per_shard
+        self._corpus = dict(corpus or {})
 
     def expand(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, beam.PCollection]:
         bits = bin_bits(self._rows, self._rows_per_shard)
         judged = (
             pipeline
             | beam.Create(self._parts)
-            | "Judge" >> JudgeShards(_LoadPairs(self._work), self._steps, rows=self._rows)
+            | "Judge" >> JudgeShards(_LoadPairs(self._work, self._corpus), self._steps, rows=self._rows)
         )
         counts = (
             judged
@@ -188,7 +213,8 @@ class PreselectParts(beam.PTransform):
         )
         reasons = [step.reason for step in self._steps]
         laid_out = judged | "LayOut" >> beam.ParDo(
-            _LayOut(self._work, bits, self._rows_per_shard, reasons), beam.pvalue.AsSingleton(counts)
+            _LayOut(self._work, bits, self._rows_per_shard, reasons=reasons, corpus=self._corpus),
+            beam.pvalue.AsSingleton(counts),
         ).with_outputs(_LayOut.ROWS, main="parts")
         planned = (
             laid_out[_LayOut.ROWS] | "ByShard" >> GroupBlobs() | "WritePlanned" >> beam.ParDo(_WritePlanned(self._work))

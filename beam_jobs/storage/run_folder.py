@@ -26,6 +26,9 @@ class RunFolder:
     def pairs(self, part: int) -> str:
         return join(self.work, "pairs", f"part-{shard_name(part)}.parquet")
 
+    def corpus(self, label: str, part: int) -> str:
+        return join(self.work, "corpus", label, f"part-{shard_name(part)}.parquet")
+
     def preselected(self, part: int) -> str:
         return join(self.work, "preselected", f"part-{shard_name(part)}.parquet")
 

@@ -127,7 +127,7 @@ def test_a_stage_before_its_turn_is_refused(pages: str, capsys: pytest.CaptureFi
     [
         ("score", ("score",)),
         ("download:group", ("download", "score", "group")),
-        (":preselect", ("extract", "preselect")),
+        (":preselect", ("extract", "corpus", "preselect")),
         ("write:", ("write", "report")),
     ],
 )
@@ -136,7 +136,8 @@ def test_spans_of_stages(given: str, stages: tuple[str, ...]) -> None:
 
 
 def test_all_stages_in_the_order_of_the_flow() -> None:
-    assert parse_stages(None) == ("extract", "preselect", "download", "score", "group", "select", "write", "report")
+    flow = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write", "report")
+    assert parse_stages(None) == flow
     with pytest.raises(Refusal):
         parse_stages("")
 
