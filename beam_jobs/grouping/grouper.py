@@ -43,9 +43,13 @@ class GroupFn(beam.DoFn):
     def write(self, shard: int, table: pa.Table) -> Made:
         label = self._options.label
         digest = write_table(RunFolder(self._work).groups(label, shard), table)
-        kinds = {"duplicates": dict(row_kinds(table, label))}
-        tally = Tally(rows_in=table.num_rows, reasons={KEPT: table.num_rows}, digest=digest, details=kinds)
+        reasons = {KEPT: table.num_rows}
+        tally = Tally(rows_in=table.num_rows, reasons=reasons, digest=digest, details=self.details(table))
         return f"group/{label}", shard, tally
+
+    def details(self, table: pa.Table) -> dict[str, dict[str, int]]:
+        """What the ledger is told of a sidecar's rows."""
+        return {"duplicates": dict(row_kinds(table, self._options.label))}
 
 
 class SettleBucket(beam.DoFn):

@@ -33,12 +33,12 @@ Made = TypeVar("Made")
 def fit_and_write(work: str, shards: Sequence[int], options: NearOptions) -> tuple[str, int]:
     """Fits cells to a sample of all embeddings and writes them; their digest, and how many rows there are."""
     shards = sorted(shards)
-    shapes = _each(partial(embedding_shape, work, options.embedding), shards)
+    shapes = each(partial(embedding_shape, work, options.embedding), shards)
     rows, width = sum(shape[0] for shape in shapes), max((shape[1] for shape in shapes), default=0)
     cells = cells_for(rows, options.cells)
     wanted = sample_rows(rows, cells)
     quotas = [-(-shape[0] * wanted // max(1, rows)) for shape in shapes]
-    heads = _each(lambda given: read_head(work, options.embedding, *given), list(zip(shards, quotas, strict=True)))
+    heads = each(lambda given: read_head(work, options.embedding, *given), list(zip(shards, quotas, strict=True)))
     sample = np.concatenate([head for head in heads if len(head)] or [np.zeros((0, width), np.float16)])
     fitted = fit_cells(
         unit_rows(sample),
@@ -63,9 +63,9 @@ def write_cells(work: str, label: str, cells: Cells, *, rows: int, sampled: int)
         "basis_width": int(cells.basis.shape[1]),
     }
     url = RunFolder(work).centroids(label)
-    digests = [write_bytes(url, _npy(cells.centroids))]
-    digests.append(write_bytes(_beside(url, "basis.npy"), _npy(cells.basis)))
-    digests.append(write_bytes(_beside(url, "shares.npy"), _npy(cells.share)))
+    digests = [write_bytes(url, npy(cells.centroids))]
+    digests.append(write_bytes(_beside(url, "basis.npy"), npy(cells.basis)))
+    digests.append(write_bytes(_beside(url, "shares.npy"), npy(cells.share)))
     write_json(_beside(url, "cells.json"), facts)
     return fingerprint([*digests, facts])
 
@@ -76,10 +76,10 @@ def read_cells(work: str, label: str, digest: str) -> Cells:
     url = RunFolder(work).centroids(label)
     facts = read_json(_beside(url, "cells.json"))
     return Cells(
-        centroids=_array(url),
+        centroids=read_array(url),
         margin=float("inf") if facts["margin"] is None else facts["margin"],
-        basis=_array(_beside(url, "basis.npy")),
-        share=_array(_beside(url, "shares.npy")),
+        basis=read_array(_beside(url, "basis.npy")),
+        share=read_array(_beside(url, "shares.npy")),
         measured_recall=facts["measured_recall"],
         mean_visits=facts["mean_visits"],
     )
@@ -89,16 +89,16 @@ def _beside(url: str, name: str) -> str:
     return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
-def _npy(array: np.ndarray[Any, Any]) -> bytes:
+def npy(array: np.ndarray[Any, Any]) -> bytes:
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
 
 
-def _array(url: str) -> Any:
+def read_array(url: str) -> Any:
     return np.load(io.BytesIO(read_bytes(url)), allow_pickle=False)
 
 
-def _each(do: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+def each(do: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(do, given))

@@ -21,7 +21,7 @@ from beam_jobs.matching.vectors import SLACK, Floats, Indices, where_true
 MOST_VISITS = 24
 _SIMILARITIES_AT_ONCE = 1 << 21
 # Above this many centroids a row is compared with the centroids of its nearest groups of centroids only.
-_FLAT_CELLS = 16_384
+FLAT_CELLS = 16_384
 _GROUPS_PROBED = 32
 
 
@@ -77,7 +77,7 @@ def visits_of(units: Floats, cells: Cells) -> Visits:
     if cells.count == 1:
         return Visits(np.zeros(len(units), np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
     margin = 0.0 if cells.one_block else cells.margin
-    step = max(16, _SIMILARITIES_AT_ONCE // min(cells.count, _FLAT_CELLS))
+    step = max(16, _SIMILARITIES_AT_ONCE // min(cells.count, FLAT_CELLS))
 
     def visit(start: int) -> Visits:
         rows, near, gaps = _near_cells(units[start : start + step], cells, margin)
@@ -99,7 +99,7 @@ def visits_of(units: Floats, cells: Cells) -> Visits:
 def _near_cells(block: Floats, cells: Cells, margin: float) -> tuple[Indices, NDArray[np.int32], NDArray[np.float64]]:
     """(row, cell, gap to the best) of all cells within the margin, by row, nearest first, ties by cell."""
     centroids = cells.centroids
-    if cells.count > _FLAT_CELLS:
+    if cells.count > FLAT_CELLS:
         rows, near, similarity = _near_of_many(block, cells)
         best = np.full(len(block), -2.0, np.float32)
         np.maximum.at(best, rows, similarity)

@@ -50,18 +50,18 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     cells = max(1, min(cells, len(sample)))
     if rows <= ONE_BLOCK_ROWS:
         fitted = sample[: rows_per_cell(cells) * cells]
-        centroids = _settled_apart(fitted, _kmeans(fitted, cells, seed), cosine, seed)
-        home = _home(fitted, centroids)
+        centroids = _settled_apart(fitted, kmeans(fitted, cells, seed), cosine, seed)
+        home = home_of(fitted, centroids)
         share = np.bincount(home, minlength=len(centroids)) / max(1, len(fitted))
         return Cells(centroids, math.inf, _basis(fitted, centroids, home, cosine), share)
     held_out = min(HELD_OUT, len(sample) // 2)
     fitted, held = sample[: len(sample) - held_out], sample[len(sample) - held_out :]
-    centroids = _kmeans(fitted, cells, seed) if cells < _TWO_LEVELS_FROM else _kmeans_in_groups(fitted, cells, seed)
+    centroids = kmeans(fitted, cells, seed) if cells < _TWO_LEVELS_FROM else _kmeans_in_groups(fitted, cells, seed)
     centroids = _settled_apart(fitted, centroids, cosine, seed)
     needed, gaps = _margins_needed(held, centroids, cosine, seed)
     reachable = needed[np.isfinite(needed)]
     margin = float(np.quantile(reachable, recall, method="higher")) if len(reachable) else 0.0
-    home = _home(fitted, centroids)
+    home = home_of(fitted, centroids)
     return Cells(
         centroids,
         margin,
@@ -72,7 +72,7 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     )
 
 
-def _kmeans(rows: Floats, cells: int, seed: int, *, rounds: int = ROUNDS, begin: Floats | None = None) -> Floats:
+def kmeans(rows: Floats, cells: int, seed: int, *, rounds: int = ROUNDS, begin: Floats | None = None) -> Floats:
     import faiss
 
     if cells >= len(rows) and begin is None:
@@ -99,7 +99,7 @@ def _settled_apart(rows: Floats, centroids: Floats, cosine: float, seed: int) ->
     """Centroids apart from each other; where some had to go the others settle again, in a few rounds."""
     apart = _apart(centroids, cosine)
     if len(apart) < len(centroids):
-        apart = _apart(_kmeans(rows, len(apart), seed, rounds=ROUNDS // 3, begin=apart), cosine)
+        apart = _apart(kmeans(rows, len(apart), seed, rounds=ROUNDS // 3, begin=apart), cosine)
     return apart
 
 
@@ -122,15 +122,15 @@ def _apart(centroids: Floats, cosine: float) -> Floats:
 def _kmeans_in_groups(rows: Floats, cells: int, seed: int) -> Floats:
     """Many cells: first their square root of groups, then cells inside each group, as many as its share of rows."""
     groups = math.isqrt(cells)
-    coarse = _kmeans(rows[: rows_per_cell(groups) * groups], groups, seed)
-    member = _home(rows, coarse)
+    coarse = kmeans(rows[: rows_per_cell(groups) * groups], groups, seed)
+    member = home_of(rows, coarse)
     sizes = np.bincount(member, minlength=groups)
-    quota = _shares(sizes, cells)
-    parts = [_kmeans(rows[member == group], int(quota[group]), seed) for group in range(groups) if quota[group]]
+    quota = shares(sizes, cells)
+    parts = [kmeans(rows[member == group], int(quota[group]), seed) for group in range(groups) if quota[group]]
     return np.concatenate(parts)
 
 
-def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+def shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """`total` divided in proportion to sizes by largest remainder, none above its size."""
     exact = sizes * (total / sizes.sum())
     quota = np.minimum(np.floor(exact).astype(np.int64), sizes)
@@ -140,7 +140,7 @@ def _shares(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     return quota
 
 
-def _home(rows: Floats, centroids: Floats) -> Indices:
+def home_of(rows: Floats, centroids: Floats) -> Indices:
     home = np.empty(len(rows), np.int64)
     step = max(16, (1 << 22) // len(centroids))
     for start in range(0, len(rows), step):
@@ -156,7 +156,7 @@ def _margins_needed(
 
     The other row lies aside as a third one lies beside its centroid: as rows of this data differ, not as noise would.
     """
-    towards = (held - centroids[_home(held, centroids)])[np.random.default_rng(seed).permutation(len(held))]
+    towards = (held - centroids[home_of(held, centroids)])[np.random.default_rng(seed).permutation(len(held))]
     aside = towards - np.einsum("ij,ij->i", towards, held)[:, None] * held
     length = np.linalg.norm(aside, axis=1)
     moved = length > 1e-3

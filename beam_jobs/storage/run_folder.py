@@ -65,6 +65,10 @@ class RunFolder:
     def groups(self, label: str, shard: int) -> str:
         return join(self.group_folder(label), f"{shard_name(shard)}.parquet")
 
+    def clusters(self, label: str, bucket: int) -> str:
+        """A part of the table of a grouper's clusters."""
+        return join(self.group_folder(label), "clusters", f"part-{shard_name(bucket)}.parquet")
+
     def centroids(self, label: str) -> str:
         return join(self.group_folder(label), "centroids.npy")
 
