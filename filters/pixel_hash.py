@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores
-from schemas.grouping import PIXELS
+from schemas.grouping_known import PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image

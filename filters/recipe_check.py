@@ -15,7 +15,8 @@ from filters.registry import check_needs
 from filters.rules import columns_read, compiled, expressions
 from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
-from schemas.grouping import NAMED_PREFERENCES, TEXTS, NearOptions
+from schemas.grouping import embedding_of
+from schemas.grouping_checks import NAMED_PREFERENCES
 from schemas.recipe import Recipe
 from schemas.recipe_columns import Bins, Made, Weight
 from schemas.recipe_steps import Balance, Contest, Listed, Rule, Step, keys_of, order_of
@@ -38,9 +39,9 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     check_steps(recipe.preselect, pa.schema([*pairs, *texts]), at="preselect")
     images = pa.schema([field for field in IMAGES if field.name not in (*PLANNED.names, *NOT_JUDGED)])
     stored = pa.schema([*pairs, *images])
+    check_needs(scorers)
     for scorer in scorers:
         for name in scorer.inputs:
-    check_needs(scorers)
             if name != IMAGE:
                 _require(name, stored, recipe.place.at("score"), f"scorer {scorer.label!r} reads")
     made = [(f"scorer {scorer.label!r}", scorer.schema) for scorer in scorers]
@@ -153,17 +154,22 @@ def _joined(recipe: Recipe, parts: Iterable[tuple[str, pa.Schema]]) -> pa.Schema
 
 
 def _arrow(columns: Mapping[str, str]) -> pa.Schema:
-    texts = pa.list_(pa.string())
-    return pa.schema([(name, texts if kind == TEXTS else pa.type_for_alias(kind)) for name, kind in columns.items()])
+    return pa.schema([(name, _type(kind)) for name, kind in columns.items()])
+
+
+def _type(kind: str) -> pa.DataType:
+    listed = kind.removeprefix("list<").removesuffix(">")
+    return pa.type_for_alias(kind) if listed == kind else pa.list_(pa.type_for_alias(listed))
 
 
 def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]) -> None:
     embedding = {scorer.label for scorer in scorers if scorer.embeds}
     for number, grouper in enumerate(recipe.group.groupers):
         place = recipe.place.at("group").at(number)
-        if isinstance(grouper, NearOptions) and grouper.embedding not in embedding:
+        wanted = embedding_of(grouper)
+        if wanted is not None and wanted not in embedding:
             known = ", ".join(sorted(embedding)) or "none"
-            raise place.refusal(f"no scorer stores embeddings as {grouper.embedding!r}; known: {known}")
+            raise place.refusal(f"no scorer stores embeddings as {wanted!r}; known: {known}")
         for column in grouper.reads:
             _require(column, scored, place, f"grouper {grouper.label!r} reads")
         for preference in grouper.keep:

@@ -8,51 +8,32 @@ Anything wrong is a ValueError that says what was expected, what was given and w
       - near: {embedding: clip, cosine: 0.96, keep: [most_pixels, -clip_similarity]}
       - perceptual: {hash: pdq, distance: 31}    # hashes that the scorer `pdq` made
       - exact: {by: url, label: same_url}        # the same grouper twice needs a label of its own
+      - against: {by: [uid, url, perceptual]}    # an earlier run's images, or an evaluation set's: grouping_known.py
       - exact: {by: pixels, texts: 5}            # survivors are given up to five texts of their copies: exact_texts
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from schemas.grouping_checks import (
+    MOST_HAMMING,
+    check_column,
+    check_keep,
+    check_label,
+    check_share,
+    check_whole,
+)
+from schemas.grouping_clusters import ClustersOptions, NeighboursOptions, RetrievedOptions
+from schemas.grouping_known import PIXELS, AgainstOptions, DecontaminateOptions, KnownOptions, with_preset
+
 EXACT_KEYS = ("sha256", "pixels", "url", "text", "uid")
-# The score column that `pixels` compares: what the scorer `pixel_hash` makes.
-PIXELS = "pixel_sha256"
-NAMED_PREFERENCES = ("most_pixels", "longest_text")
 DEFAULT_KEEP = ("most_pixels", "longest_text")
-MOST_HAMMING = 31
 MOST_TEXTS = 1000
 # The type of a column of several texts a row.
 TEXTS = "list<string>"
-
-_LABEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PREFERENCE = re.compile(r"-?[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _check_keep(keep: tuple[str, ...]) -> None:
-    for preference in keep:
-        if not isinstance(preference, str) or not _PREFERENCE.fullmatch(preference):
-            raise ValueError(
-                f"keep: expected one of {', '.join(NAMED_PREFERENCES)}, or a column with `-` before it for highest "
-                f"first; given {preference!r}"
-            )
-    if len(set(keep)) != len(keep):
-        raise ValueError(f"keep: a preference stands twice in {list(keep)}")
-
-
-def _check_label(label: str) -> None:
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        raise ValueError(f"label: expected lower-case words joined by `_`, at most 32 letters; given {label!r}")
-
-
-def _check_whole(name: str, value: Any, *, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
-        limit = "at least 0" if most is None else f"0 to {most}"
-        raise ValueError(f"{name}: expected a whole number of {limit}; given {value!r}")
 
 
 def _texts_column(label: str, texts: int) -> dict[str, str]:
@@ -77,9 +58,9 @@ class ExactOptions:
     def __post_init__(self) -> None:
         if self.by not in EXACT_KEYS:
             raise ValueError(f"by: unknown key {self.by!r}; known: {', '.join(EXACT_KEYS)}")
-        _check_keep(self.keep)
-        _check_whole("texts", self.texts, most=MOST_TEXTS)
-        _check_label(self.label)
+        check_keep(self.keep)
+        check_whole("texts", self.texts, most=MOST_TEXTS)
+        check_label(self.label)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -119,17 +100,15 @@ class NearOptions:
 
     def __post_init__(self) -> None:
         for value in (self.cosine, *self.also):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.5 <= value < 1:
-                raise ValueError(f"cosine: expected a similarity from 0.5 to below 1; given {value!r}")
+            check_share("cosine", value, "similarity")
         if any(value <= self.cosine for value in self.also) or len(set(self.also)) != len(self.also):
             raise ValueError(f"also: expected different thresholds above cosine {self.cosine}; given {list(self.also)}")
-        if isinstance(self.recall, bool) or not isinstance(self.recall, (int, float)) or not 0.5 <= self.recall < 1:
-            raise ValueError(f"recall: expected a share from 0.5 to below 1; given {self.recall!r}")
+        check_share("recall", self.recall, "share")
         for name in ("cells", "seed"):
-            _check_whole(name, getattr(self, name))
-        _check_whole("texts", self.texts, most=MOST_TEXTS)
-        _check_keep(self.keep)
-        _check_label(self.label)
+            check_whole(name, getattr(self, name))
+        check_whole("texts", self.texts, most=MOST_TEXTS)
+        check_keep(self.keep)
+        check_label(self.label)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -168,13 +147,12 @@ class PerceptualOptions:
     label: str = "perceptual"
 
     def __post_init__(self) -> None:
-        _check_whole("distance", self.distance, most=MOST_HAMMING)
-        _check_whole("quality", self.quality, most=100)
-        _check_whole("texts", self.texts, most=MOST_TEXTS)
-        if not isinstance(self.hash, str) or not _COLUMN.fullmatch(self.hash):
-            raise ValueError(f"hash: expected the name of a column; given {self.hash!r}")
-        _check_keep(self.keep)
-        _check_label(self.label)
+        check_whole("distance", self.distance, most=MOST_HAMMING)
+        check_whole("quality", self.quality, most=100)
+        check_whole("texts", self.texts, most=MOST_TEXTS)
+        check_column("hash", self.hash)
+        check_keep(self.keep)
+        check_label(self.label)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -193,11 +171,17 @@ class PerceptualOptions:
         }
 
 
-Grouper = ExactOptions | NearOptions | PerceptualOptions
+Told = ClustersOptions | NeighboursOptions | RetrievedOptions
+Grouper = ExactOptions | NearOptions | PerceptualOptions | AgainstOptions | DecontaminateOptions | Told
 GROUPERS: Mapping[str, type[Grouper]] = {
     "exact": ExactOptions,
     "near": NearOptions,
     "perceptual": PerceptualOptions,
+    "against": AgainstOptions,
+    "decontaminate": DecontaminateOptions,
+    "clusters": ClustersOptions,
+    "neighbours": NeighboursOptions,
+    "retrieved": RetrievedOptions,
 }
 
 
@@ -218,14 +202,24 @@ class GroupOptions:
         return [{kind_of(grouper): asdict(grouper)} for grouper in self.groupers]
 
 
+_LISTS = ("keep", "also")
+
+
 def cosine_suffix(value: float) -> str:
     """A threshold as a column name bears it: 0.985 -> `0985`."""
     return f"{value:.10f}".rstrip("0").replace(".", "")
 
 
+def embedding_of(grouper: Grouper) -> str | None:
+    """The label of the scorer whose embeddings it reads; None where it reads none."""
+    if isinstance(grouper, (NearOptions, ClustersOptions, NeighboursOptions, RetrievedOptions)):
+        return grouper.embedding
+    return grouper.embedding if isinstance(grouper, KnownOptions) and "near" in grouper.by else None
+
+
 def kind_of(grouper: Grouper) -> str:
     """The name under which a recipe asks for it."""
-    return next(kind for kind, made in GROUPERS.items() if isinstance(grouper, made))
+    return next(kind for kind, made in GROUPERS.items() if type(grouper) is made)
 
 
 def parse_group(section: Any) -> GroupOptions:
@@ -246,13 +240,15 @@ def _parse_one(item: Any) -> Grouper:
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise ValueError(f"{kind}: expected its options as a mapping; given {given!r}")
+    if kind == "decontaminate":
+        given = with_preset(given)
     known = [field.name for field in fields(GROUPERS[kind])]
     for name in given:
         if name not in known:
             raise ValueError(f"{kind}: unknown option {name!r}; known: {', '.join(known)}")
-    values: dict[str, Any] = {
-        name: _as_tuple(value) if name in ("keep", "also") else value for name, value in given.items()
-    }
+    values: dict[str, Any] = {name: _as_tuple(value) if name in _LISTS else value for name, value in given.items()}
+    if kind in ("against", "decontaminate") and "by" in values:
+        values["by"] = _as_tuple(values["by"])
     return GROUPERS[kind](**values)
 
 

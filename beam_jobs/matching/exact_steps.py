@@ -17,7 +17,8 @@ from beam_jobs.matching.narrow import pack, unpack_all
 from beam_jobs.matching.settle import ID, UID, row_of, settle, shard_of
 from beam_jobs.matching.sidecars import group_columns
 from beam_jobs.matching.vectors import runs
-from schemas.grouping import PIXELS, ExactOptions
+from schemas.grouping import ExactOptions
+from schemas.grouping_known import PIXELS
 from schemas.urls import canonical_url
 
 KEY = "exact_key"

@@ -127,17 +127,17 @@ def _meeting(residents: Indices, guests: Indices, values: Values, flips: int) ->
     order = residents[np.argsort(values[residents], kind="stable")]
     ordered = values[order]
     after = np.arange(1, len(order) + 1)
-    yield from _ranges(order, after, np.searchsorted(ordered, ordered, side="right"), order)
+    yield from ranges_of_pairs(order, after, np.searchsorted(ordered, ordered, side="right"), order)
     for bit in range(flips):
         flipped = ordered | np.uint16(1 << bit)
         lower = np.flatnonzero(ordered != flipped)
         start, end = (np.searchsorted(ordered, flipped[lower], side=side) for side in ("left", "right"))
-        yield from _ranges(order[lower], start, end, order)
+        yield from ranges_of_pairs(order[lower], start, end, order)
     start, end = (np.searchsorted(ordered, values[guests], side=side) for side in ("left", "right"))
-    yield from _ranges(guests, start, end, order)
+    yield from ranges_of_pairs(guests, start, end, order)
 
 
-def _ranges(left: Indices, start: Indices, end: Indices, order: Indices) -> Iterator[tuple[Indices, Indices]]:
+def ranges_of_pairs(left: Indices, start: Indices, end: Indices, order: Indices) -> Iterator[tuple[Indices, Indices]]:
     """Each position of `left` with those at start..end of `order`, some at a time."""
     counts = end - start
     before = np.cumsum(counts) - counts

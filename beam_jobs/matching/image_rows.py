@@ -44,13 +44,13 @@ class ImageRows:
     def places(self) -> Indices:
         """The rows that have an image, in order."""
         table = read_table(self.folder.image_table(self.shard), ["status", "reason"])
-        return np.flatnonzero(_has_image(table)).astype(np.int64)
+        return np.flatnonzero(has_image(table)).astype(np.int64)
 
     def candidates(self, columns: Sequence[str], keep: Sequence[str]) -> pa.Table:
         """The rows that have an image: id, uid, a column a preference of `keep`, and columns of images/ as they are."""
         own = dict.fromkeys([UID, "status", "reason", *columns, *(c for name in keep for c in _NAMED.get(name, ()))])
         images = read_table(self.folder.image_table(self.shard), list(own))
-        kept = _has_image(images)
+        kept = has_image(images)
         ids = row_ids(self.shard, np.arange(images.num_rows))
         made = {ID: pa.array(ids), UID: images[UID]}
         for number, name in enumerate(keep):
@@ -83,7 +83,7 @@ class ImageRows:
         """The rows that have a usable embedding, and their embeddings in the same order."""
         url = self.folder.image_embeddings(label, self.shard)
         with open_read(url) as file:
-            embeddings = _read_halves(file, url, *_open_halves(file, url))
+            embeddings = read_halves(file, url, *open_halves(file, url))
         places = self.places()
         if len(places) != len(embeddings):
             raise ValueError(f"{url} holds {len(embeddings)} rows; images/ has {len(places)} with an image")
@@ -95,24 +95,24 @@ def embedding_shape(work: str, label: str, shard: int) -> tuple[int, int]:
     """Rows and width of a shard's embedding file, by its header alone."""
     url = RunFolder(work).image_embeddings(label, shard)
     with open_read(url) as file:
-        return _open_halves(file, url)
+        return open_halves(file, url)
 
 
 def read_head(work: str, label: str, shard: int, rows: int) -> Halves:
     """The first rows of a shard's embeddings, reading no more than them; unusable ones left out."""
     url = RunFolder(work).image_embeddings(label, shard)
     with open_read(url) as file:
-        there, width = _open_halves(file, url)
-        head = _read_halves(file, url, min(rows, there), width)
+        there, width = open_halves(file, url)
+        head = read_halves(file, url, min(rows, there), width)
     return head[usable(head)]
 
 
-def _has_image(images: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def has_image(images: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
     good = pc.and_(pc.equal(images["status"], "success"), pc.is_null(images["reason"]))
     return np.asarray(pc.fill_null(good, False), dtype=bool)
 
 
-def _open_halves(file: IO[bytes], url: str) -> tuple[int, int]:
+def open_halves(file: IO[bytes], url: str) -> tuple[int, int]:
     """Reads the header of an npy file and checks that it is a float16 matrix in C order."""
     major, minor = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if (major, minor) == (1, 0) else np.lib.format.read_array_header_2_0
@@ -122,7 +122,7 @@ def _open_halves(file: IO[bytes], url: str) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
-def _read_halves(file: IO[bytes], url: str, rows: int, width: int) -> Halves:
+def read_halves(file: IO[bytes], url: str, rows: int, width: int) -> Halves:
     """The next rows of an open npy file."""
     data = file.read(rows * width * 2)
     if len(data) < rows * width * 2:

@@ -87,6 +87,11 @@ class Held:
         if self._bytes > self._held_bytes:
             self._spill()
 
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return sum(table.num_rows for table in self._tables)
+
     def table(self) -> pa.Table:
         """The narrow columns of all rows, in the order of arrival."""
         return pa.concat_tables(self._tables).combine_chunks()

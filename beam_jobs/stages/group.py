@@ -7,6 +7,8 @@ answer does not depend on the order of arrival.
 
     exact       rows keyed by hash -> groups -> sidecars
     perceptual  rows keyed by bands of their hash -> edges -> components -> groups -> sidecars
+    known       rows and those of indexes keyed alike -> matches -> sidecars: against, decontaminate
+    clusters    centres fitted once -> nearest centres of rows; counts and first rows by cluster -> sidecars
     near        cells fitted once -> rows to the cells where they live or visit -> edges -> components -> sidecars
 """
 
@@ -17,34 +19,58 @@ from collections.abc import Mapping, Sequence
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
+from beam_jobs.grouping.clusters import FindClusters
 from beam_jobs.grouping.exact import FindExact
+from beam_jobs.grouping.known import FindKnown
 from beam_jobs.grouping.near import FindNear
 from beam_jobs.grouping.perceptual import FindPerceptual
+from beam_jobs.known.index import KnownIndex
 from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions, PerceptualOptions
+from schemas.grouping_clusters import ClustersOptions
+from schemas.grouping_known import KnownOptions, option_of
+from schemas.refusal import Refusal
 
 FINDERS: Mapping[type[Grouper], type[beam.PTransform]] = {
     ExactOptions: FindExact,
     NearOptions: FindNear,
     PerceptualOptions: FindPerceptual,
+    ClustersOptions: FindClusters,
 }
 
 
 class GroupShards(beam.PTransform):
     """Writes the sidecars of all groupers for all shards: a global step, so all shards or none.
 
-    scores: labels of the score sidecars in which `keep` preferences may name columns.
+    scores: labels of the score sidecars in which `keep` preferences may name columns. known: the indexes that images
+    are held against, by the label of the grouper that does.
     """
 
-    def __init__(self, work: str, *, shards: Sequence[int], options: GroupOptions, scores: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        work: str,
+        *,
+        shards: Sequence[int],
+        options: GroupOptions,
+        scores: Sequence[str] = (),
+        known: Mapping[str, Sequence[KnownIndex]] | None = None,
+    ) -> None:
         super().__init__()
         self._work = work
         self._shards = sorted(shards)
         self._options = options
         self._scores = tuple(scores)
+        self._known = known or {}
 
     def expand(self, begin: PBegin) -> PCollection:
         made = []
         for grouper in self._options.groupers:
-            find = FINDERS[type(grouper)](self._work, self._shards, grouper, self._scores)
+            find: beam.PTransform
+            if isinstance(grouper, KnownOptions):
+                if grouper.label not in self._known:
+                    given = option_of(grouper)
+                    raise Refusal(f"group: {grouper.label!r} holds images against an index; give {given} URL again")
+                find = FindKnown(self._work, self._shards, grouper, self._scores, self._known[grouper.label])
+            else:
+                find = FINDERS[type(grouper)](self._work, self._shards, grouper, self._scores)
             made.append(begin | f"Find {grouper.label}" >> find)
         return made | beam.Flatten(pipeline=begin.pipeline)

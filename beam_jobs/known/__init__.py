@@ -1,0 +1,1 @@
+"""Indexes of known images, and holding new ones against them. No Beam."""
