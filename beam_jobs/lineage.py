@@ -29,7 +29,7 @@ VERSIONS = {
     "extract": 1,
     "corpus": 1,
     "preselect": 1,
-    "download": 1,
+    "download": 2,
     "score": 1,
     "group": 1,
     "select": 1,

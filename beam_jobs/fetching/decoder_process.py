@@ -1,6 +1,7 @@
 """A decoding process as its parent sees it: started, fed, read with a time limit, killed.
 
-In: images with their options. Out: facts and bytes, in order; Dead when the process is no more.
+In: images with their options. Out: facts and bytes, in order; Dead when the process is no more. Images lie in files
+that are in memory and have no name, as many as may be on their way at once; the pipes carry what is said of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +30,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 _PIPE = 1 << 20
+_KEPT = 1 << 22
 
 
 class Dead(Exception):
@@ -35,14 +38,18 @@ class Dead(Exception):
 
 
 class DecoderProcess:
-    """One decoding process and its two pipes."""
+    """One decoding process, its two pipes, and the files that images lie in: at most AT_ONCE are on their way."""
+
+    AT_ONCE = 2
 
     def __init__(self, command: Sequence[str], lock: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         environment |= ENVIRONMENT
+        self._places = [_nameless_file() for _ in range(self.AT_ONCE)]
+        self._sent = 0
         self._process = subprocess.Popen(
-            [*command, str(lock)],
-            pass_fds=(lock,),
+            [*command, str(lock), *map(str, self._places)],
+            pass_fds=(lock, *self._places),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -50,7 +57,6 @@ class DecoderProcess:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
-        self.capacity = _enlarge(self._input)
         _enlarge(self._output)
         self._come = bytearray()
         self._arrivals = select.poll()
@@ -63,19 +69,23 @@ class DecoderProcess:
             raise RuntimeError("a decoding process did not start; its own message stands above") from error
 
     def send(self, options: bytes, data: bytes) -> None:
-        """Hands over an image; waits only when the pipe is full."""
-        frame = FRAME.pack(len(options), len(data)) + options
+        """Hands over an image; never waits."""
+        number = self._sent % self.AT_ONCE
+        place = self._places[number]
+        self._sent += 1
+        if os.fstat(place).st_size > _KEPT:
+            os.ftruncate(place, 0)
+        at = 0
+        while at < len(data):
+            at += os.pwrite(place, memoryview(data)[at:], at)
         try:
-            for part in (frame, data):
-                rest = memoryview(part)
-                while rest:
-                    rest = rest[os.write(self._input, rest) :]
+            os.write(self._input, FRAME.pack(len(options), len(data), number) + options)
         except OSError as error:
             raise Dead from error
 
     def receive(self, end: float) -> tuple[dict[str, Any], bytes]:
         """The next answer: facts and bytes. TimeoutError at `end`, on the monotonic clock."""
-        text, stored = FRAME.unpack(self._read(FRAME.size, end))
+        text, stored, _ = FRAME.unpack(self._read(FRAME.size, end))
         return json.loads(self._read(text, end)), self._read(stored, end)
 
     def _read(self, size: int, end: float) -> bytes:
@@ -96,12 +106,22 @@ class DecoderProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        while self._places:
+            os.close(self._places.pop())
         self._process.wait()
 
 
-def _enlarge(pipe: int) -> int:
-    """Gives a pipe room for several images, where the system lets us; its capacity in bytes."""
+def _nameless_file() -> int:
+    """A descriptor of a file that nothing but its descriptors keeps, in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("pairmill-image", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix="pairmill-image-") as file:
+        return os.dup(file.fileno())
+
+
+def _enlarge(pipe: int) -> None:
+    """Gives a pipe room for several images, where the system lets us."""
     try:
-        return fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     except (AttributeError, OSError):
-        return 4096
+        return

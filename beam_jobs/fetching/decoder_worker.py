@@ -1,6 +1,7 @@
-"""The process that decodes: images in through a pipe, prepared images out through another, until the end of input.
+"""The process that decodes: images in, prepared images out through a pipe, until the end of input.
 
-In: frames of options (JSON) and an image's bytes. Out: frames of facts (JSON) and the bytes to store, in order.
+In: frames of options (JSON) and where an image lies: in which of the files whose descriptors follow the lock's on the
+command line. Out: frames of facts (JSON) and the bytes to store, in order.
 Run by `decoders`, so that an image that kills or stalls a decoder costs itself and nothing else.
 """
 
@@ -20,7 +21,7 @@ from typing import BinaryIO
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
-FRAME = struct.Struct("<II")
+FRAME = struct.Struct("<III")
 READY = b"R"
 MOST_MEMORY = 4 << 30
 
@@ -36,8 +37,7 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
 def main() -> None:
     """Serves until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    source = os.fdopen(requests.fileno(), "rb", buffering=1 << 20, closefd=False)
+    source = os.fdopen(os.dup(0), "rb")
     _bound_memory()
     import cv2
     from PIL import Image
@@ -46,16 +46,16 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     Image.MAX_IMAGE_PIXELS = None
-    lock = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    lock, *places = map(int, sys.argv[1:])
     answers.write(READY)
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
     while True:
         try:
-            options, size = FRAME.unpack(read_exactly(source, FRAME.size))
+            options, size, place = FRAME.unpack(read_exactly(source, FRAME.size))
             section = _section(read_exactly(source, options))
-            data = read_exactly(source, size)
+            data = os.pread(places[place], size, 0)
         except EOFError:
             return
         stored = b""
@@ -68,15 +68,12 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - a decoder's own defect: the row gets its reason from it
             facts = {"reason": "decode_error", "message": f"{type(error).__name__}: {error}"[:300]}
         text = json.dumps(facts).encode()
-        _write_all(answers, FRAME.pack(len(text), len(stored)) + text + stored)
+        _write_all(answers, FRAME.pack(len(text), len(stored), place) + text + stored)
 
 
 @contextmanager
-def _alone(lock: int | None) -> Iterator[None]:
-    """Holds the lock that all processes of a pool share; without one, nothing."""
-    if lock is None:
-        yield
-        return
+def _alone(lock: int) -> Iterator[None]:
+    """Holds the lock that all processes of a pool share."""
     fcntl.lockf(lock, fcntl.LOCK_EX)
     try:
         yield

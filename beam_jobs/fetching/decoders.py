@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beam_jobs.fetching.decoder_process import WORKER, Dead, DecoderProcess
-from beam_jobs.fetching.decoder_worker import FRAME, section_bytes
+from beam_jobs.fetching.decoder_worker import section_bytes
 from beam_jobs.fetching.pixels import Prepared
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
@@ -34,10 +34,6 @@ class _Job:
     data: bytes
     done: Future[Prepared] = field(default_factory=Future)
     crashes: int = 0
-
-    @property
-    def size(self) -> int:
-        return FRAME.size + len(self.options) + len(self.data)
 
 
 class DecoderPool:
@@ -78,7 +74,7 @@ class DecoderPool:
 
 
 class _Line:
-    """One process and the images on their way to it: at most two, so that it never waits for the next."""
+    """One process and the images on their way to it: two, so that it never waits for the next."""
 
     def __init__(self, jobs: queue.Queue[_Job | None], timeout: float, command: Sequence[str], lock: int) -> None:
         self._jobs = jobs
@@ -121,7 +117,7 @@ class _Line:
 
     def _next(self) -> _Job | None:
         """The next image to send now, if any; waits for one only when none is on its way."""
-        if not self._waiting and not self._ending and len(self._sent) < 2:
+        if not self._waiting and not self._ending and len(self._sent) < DecoderProcess.AT_ONCE:
             try:
                 job = self._jobs.get(block=not self._sent)
             except queue.Empty:
@@ -132,15 +128,13 @@ class _Line:
                 self._waiting.append(job)
         if not self._waiting:
             return None
-        if self._sent and not self._fits(self._waiting[0]):
+        if self._sent and not self._may_follow(self._waiting[0]):
             return None
         return self._waiting.popleft()
 
-    def _fits(self, job: _Job) -> bool:
-        """Whether an image may be sent behind another: suspects go alone, and no write may ever wait."""
-        if self._process is None or len(self._sent) > 1 or job.crashes or self._sent[0].crashes:
-            return False
-        return self._sent[0].size + job.size <= self._process.capacity
+    def _may_follow(self, job: _Job) -> bool:
+        """Whether an image may be sent behind another: suspects go alone."""
+        return len(self._sent) < DecoderProcess.AT_ONCE and not job.crashes and not self._sent[0].crashes
 
     def _blame(self, error: Exception) -> None:
         """The first image unanswered is the culprit; those behind it, and it once more, are sent again."""

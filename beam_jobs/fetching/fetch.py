@@ -60,6 +60,10 @@ class _Run:
 
         self.ended.put((index, fetched, taken if trail.holding else _nothing))
 
+    def free(self, taken: list[Callable[[], None]]) -> None:
+        for give_back in taken:
+            give_back()
+
     async def close(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
@@ -83,9 +87,11 @@ def fetch_all(
     source = iter(urls)
     waiting, more = 0, True
     room = options.concurrency * _WAITING_PER_SLOT
+    at_once = max(1, options.concurrency // 8)  # waking the loop costs as much as parsing an answer
+    given_back: list[Callable[[], None]] = []
     try:
         while more or waiting:
-            while more and waiting < room and (waiting < options.concurrency or run.ended.empty()):
+            while more and waiting + at_once <= room and (waiting < options.concurrency or run.ended.empty()):
                 batch = list(islice(source, min(_BATCH, room - waiting)))
                 more = bool(batch)
                 waiting += len(batch)
@@ -93,12 +99,15 @@ def fetch_all(
                     loop.call_soon_threadsafe(run.start, batch)
             if not waiting:
                 break
+            if len(given_back) >= at_once or (given_back and run.ended.empty()):
+                loop.call_soon_threadsafe(run.free, given_back)
+                given_back = []
             index, fetched, taken = run.ended.get()
             waiting -= 1
             if isinstance(fetched, BaseException):
                 raise fetched
             yield index, fetched
             if taken is not _nothing:
-                loop.call_soon_threadsafe(taken)
+                given_back.append(taken)
     finally:
         asyncio.run_coroutine_threadsafe(run.close(), loop).result()

@@ -26,7 +26,7 @@ _INTERPOLATIONS = {
     "lanczos4": cv2.INTER_LANCZOS4,
 }
 # (pixels a side for each pixel wanted, up to: samples a side), so that results stay alike to 0.99 (SSIM).
-_SAMPLES_A_SIDE = ((2.6, 2), (5.4, 3), (6.6, 4))
+_SAMPLES_A_SIDE = ((2.4, 2), (3.6, 3), (6.6, 4))
 _WORTH_IT = 1.8
 
 

