@@ -47,13 +47,17 @@ REQUIRES = [
 # The projects that ours is compared with: tests and `make bench` read and make the same files with them.
 PEERS = ["embedding-reader", "img2dataset>=1.47", "webdataset"]
 
+# Lists and parsers that scorers of texts look things up in.
+TEXT = ["glin-profanity>=4,<5"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
     "azure": ["adlfs"],
     "captions": ["transformers>=5"],
+    "text": TEXT,
     "peers": PEERS,
-    "dev": [*PEERS, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
+    "dev": [*PEERS, *TEXT, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
 }
 
 setup(

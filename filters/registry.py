@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
+from filters.blocklist import Blocklist, Profanity
 from filters.clip import Clip
 from filters.clip_tags import ClipTags
 from filters.contacts import Contacts
@@ -30,6 +31,7 @@ from schemas.refusal import Refusal, unknown
 Entry = str | Mapping[str, Any]
 
 SCORERS: Mapping[str, type[Scorer]] = {
+    "blocklist": Blocklist,
     "clip": Clip,
     "clip_tags": ClipTags,
     "contacts": Contacts,
@@ -38,6 +40,7 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "language": Language,
     "pdq": Pdq,
     "pixel_hash": PixelHash,
+    "profanity": Profanity,
     "script_facts": ScriptFacts,
     "task_similarity": TaskSimilarity,
     "text_facts": TextFacts,

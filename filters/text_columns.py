@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
+from filters.blocklist import Profanity
 from filters.contacts import Contacts
 from filters.language import Language
 from filters.loading import load_model
@@ -17,7 +18,7 @@ from filters.scorer import Batch, Scorer
 from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts, text_facts
 
-SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts())
+SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts(), Profanity())
 
 
 def _makers() -> dict[str, Scorer]:
