@@ -18,6 +18,7 @@ from beam_jobs.report.columns import Columns
 from beam_jobs.report.duplicates import Duplicates, has_groups
 from beam_jobs.report.failures import DroppedText, Failures, counts_of, dropped_before_download
 from beam_jobs.report.funnel import FunnelStage, StageTotals, final_reasons, make_funnel, read_totals
+from beam_jobs.report.galleries import Galleries
 from beam_jobs.report.samples import AtCuts, Place, Samples
 from beam_jobs.report.shard_rows import (
     ShardRows,
@@ -36,6 +37,7 @@ from schemas.reasons import KEPT
 KEPT_SAMPLES, DROPPED_SAMPLES, CUT_SAMPLES = 24, 8, 4
 DROPPED_REASONS, CUTS_SHOWN = 14, 8
 LARGEST_GROUPS, DOUBTFUL_PAIRS, MEMBERS_SHOWN = 4, 8, 8
+LARGEST_CLUSTERS, PROTOTYPES_SHOWN = 6, 8
 TEXTS_A_REASON, PARTS_READ = 5, 16
 CARD_COLUMNS = 14
 
@@ -83,6 +85,7 @@ class Findings:
     samples: Samples
     at_cuts: AtCuts
     duplicates: tuple[Duplicates, ...]
+    galleries: tuple[Galleries, ...]
     cards: Mapping[Place, Card]
     dropped_texts: Mapping[str, Sequence[DroppedText]]
     measured: Measured | None
@@ -110,13 +113,16 @@ def gather(
     samples = Samples(kept=KEPT_SAMPLES, dropped=DROPPED_SAMPLES)
     at_cuts = AtCuts(cuts, each=CUT_SAMPLES)
     duplicates = [Duplicates(label, LARGEST_GROUPS, DOUBTFUL_PAIRS, MEMBERS_SHOWN) for label in sidecars.groups]
+    galleries = [Galleries(label, LARGEST_CLUSTERS, PROTOTYPES_SHOWN) for label in sidecars.groups]
     against = Truth(truth, agreeing_columns(recipe)) if truth else None
-    collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates]
+    collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates, *galleries]
     collectors += [against] if against else []
     for rows in iter_rows(sidecars):
         for collector in collectors:
             collector.add(rows)
     columns.finish()
+    for clustered in galleries:
+        clustered.finish(folder)
     if any(found.wanted() for found in duplicates):
         for rows in iter_rows(sidecars):
             for found in duplicates:
@@ -147,13 +153,20 @@ def gather(
         samples=samples,
         at_cuts=at_cuts,
         duplicates=tuple(found for found in duplicates if found.rows),
-        cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates), told[:CARD_COLUMNS]),
+        galleries=tuple(clustered for clustered in galleries if clustered.rows),
+        cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates, galleries), told[:CARD_COLUMNS]),
         dropped_texts=dropped_before_download(folder, parts, before, each=TEXTS_A_REASON, parts_read=PARTS_READ),
         measured=against.measure(cuts) if against else None,
     )
 
 
-def _places(samples: Samples, at_cuts: AtCuts, cuts: Sequence[Cut], duplicates: Sequence[Duplicates]) -> list[Place]:
+def _places(
+    samples: Samples,
+    at_cuts: AtCuts,
+    cuts: Sequence[Cut],
+    duplicates: Sequence[Duplicates],
+    galleries: Sequence[Galleries],
+) -> list[Place]:
     """Every row that the page may show."""
     places = list(samples.places(KEPT))
     for reason in samples.dropped_reasons():
@@ -164,4 +177,6 @@ def _places(samples: Samples, at_cuts: AtCuts, cuts: Sequence[Cut], duplicates: 
     for found in duplicates:
         for group in (*found.largest_groups(), *found.doubtful_pairs()):
             places += [member.place for member in group.members]
+    for clustered in galleries:
+        places += [shown.place for gallery in clustered.galleries() for shown in gallery.shown]
     return places
