@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from markupsafe import Markup
 
+from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes
 from beam_jobs.matching.contests import enter, settle_all
 from beam_jobs.report import svg
 from beam_jobs.stages.selection import Homes, LoadSidecars
@@ -51,19 +52,20 @@ def steps_with(steps: Sequence[Step], rule: str, x: str) -> tuple[Step, ...]:
     return (*steps, tried)
 
 
-def kept_rows(table: pa.Table, alive: npt.NDArray[np.bool_], steps: Sequence[Step]) -> npt.NDArray[np.int64]:
-    """The rows of one table that all steps keep: what `beam_jobs.judging` finds out across shards."""
-    rows = np.flatnonzero(alive)
-    for step in steps:
+def judge_table(table: pa.Table, alive: npt.NDArray[np.bool_], steps: Sequence[Step]) -> Codes:
+    """The codes of one table's rows: what `beam_jobs.judging` finds out across shards."""
+    codes = np.where(alive, ALIVE, NOT_ALIVE).astype(np.int16)
+    for number, step in enumerate(steps):
+        rows = np.flatnonzero(codes == ALIVE)
         if isinstance(step, RowStep):
-            rows = rows[first_failing(table.take(pa.array(rows)), [step]) == PASSES]
+            codes[rows[first_failing(table.take(pa.array(rows)), [step]) != PASSES]] = number
             continue
         entered, lost = enter(step, table, shard=0, rows=rows)
-        gone = [lost["row"], settle_all(step, entered)[1]["row"]]
+        gone = np.concatenate([lost["row"], settle_all(step, entered)[1]["row"]])
         for spared in where_true(table, [step]) if isinstance(step, Top) else ():
-            gone = [each[~spared[each]] for each in gone]
-        rows = np.setdiff1d(rows, np.concatenate(gone))
-    return rows
+            gone = gone[~spared[gone]]
+        codes[gone] = number
+    return codes
 
 
 def whatif(work: str, recipe: Recipe, *, rule: str, values: Sequence[str], shards: int) -> Iterator[Outcome]:
@@ -93,7 +95,7 @@ def whatif(work: str, recipe: Recipe, *, rule: str, values: Sequence[str], shard
     table = pa.concat_tables([part for part, _ in loaded]).combine_chunks()
     alive = np.concatenate([rows for _, rows in loaded])
     for value, steps in zip(values, variants, strict=True):
-        yield Outcome(value, len(kept_rows(table, alive, steps)), int(alive.sum()))
+        yield Outcome(value, int((judge_table(table, alive, steps) == ALIVE).sum()), int(alive.sum()))
 
 
 def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
