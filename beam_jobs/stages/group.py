@@ -9,6 +9,7 @@ answer does not depend on the order of arrival.
     perceptual  rows keyed by bands of their hash -> edges -> components -> groups -> sidecars
     known       rows and those of indexes keyed alike -> matches -> sidecars: against, decontaminate
     clusters    centres fitted once -> nearest centres of rows; counts and first rows by cluster -> sidecars
+    neighbours  cells fitted once -> rows to the cells where they live or ask -> the nearest back -> sidecars
     near        cells fitted once -> rows to the cells where they live or visit -> edges -> components -> sidecars
 """
 
@@ -23,10 +24,11 @@ from beam_jobs.grouping.clusters import FindClusters
 from beam_jobs.grouping.exact import FindExact
 from beam_jobs.grouping.known import FindKnown
 from beam_jobs.grouping.near import FindNear
+from beam_jobs.grouping.neighbours import FindNeighbours
 from beam_jobs.grouping.perceptual import FindPerceptual
 from beam_jobs.known.index import KnownIndex
 from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions, PerceptualOptions
-from schemas.grouping_clusters import ClustersOptions
+from schemas.grouping_clusters import ClustersOptions, NeighboursOptions
 from schemas.grouping_known import KnownOptions, option_of
 from schemas.refusal import Refusal
 
@@ -35,6 +37,7 @@ FINDERS: Mapping[type[Grouper], type[beam.PTransform]] = {
     NearOptions: FindNear,
     PerceptualOptions: FindPerceptual,
     ClustersOptions: FindClusters,
+    NeighboursOptions: FindNeighbours,
 }
 
 
