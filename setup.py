@@ -56,16 +56,32 @@ TEXT = ["glin-profanity>=4,<5"]
 # Finds entries of a vocabulary letter by letter, where scripts have no spaces between words.
 CONCEPTS = ["ahocorasick-rs>=1.0"]
 
+# Decoders of HEIC and JPEG XL, as plug-ins of Pillow.
+FORMATS = ["pillow-heif>=1.0", "pillow-jxl-plugin>=1.3"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
     "azure": ["adlfs"],
     "captions": ["transformers>=5"],
     "concepts": CONCEPTS,
+    "formats": FORMATS,
     "vision": VISION,
     "text": TEXT,
     "peers": PEERS,
-    "dev": [*CONCEPTS, *PEERS, *TEXT, *VISION, "build", "mypy", "pytest>=8", "ruff", "setuptools>=68", "types-PyYAML"],
+    "dev": [
+        *CONCEPTS,
+        *FORMATS,
+        *PEERS,
+        *TEXT,
+        *VISION,
+        "build",
+        "mypy",
+        "pytest>=8",
+        "ruff",
+        "setuptools>=68",
+        "types-PyYAML",
+    ],
 }
 
 setup(

@@ -10,18 +10,22 @@ import io
 import struct
 import warnings
 import zlib
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from beam_jobs.fetching.colour import Raw, flatten, needs_conversion
 from beam_jobs.fetching.exif import ORIENTATION, pillow_exif_json
 from beam_jobs.fetching.facts import HEAVY_PIXELS, UNDECODABLE, Facts, check_pixels, whole_shrink
+from beam_jobs.fetching.jxl_header import jxl_size
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
 MOST_FRAMES = 10_000
-_PLUGINS = {"HEIC": ("pillow_heif", "register_heif_opener"), "JXL": ("pillow_jxl", None)}
+_PLUGINS = {"HEIC": "pillow_heif", "JXL": "pillow_jxl"}
+_TURNED_BY_DECODER = frozenset({"TIFF", "HEIC", "JXL"})
 _PILLOW_NAMES = {"HEIC": ["HEIF"], "BMP": ["BMP", "DIB"]}
 _BROKEN = (
     OSError,
@@ -32,6 +36,7 @@ _BROKEN = (
     KeyError,
     OverflowError,
     MemoryError,
+    RuntimeError,
     EOFError,
     AttributeError,
     struct.error,
@@ -40,18 +45,30 @@ _BROKEN = (
 
 
 class RasterSource:
-    """An image that Pillow opened, its size found acceptable."""
+    """An image whose announced size was found acceptable. `open_image` gives it as Pillow opened it."""
 
-    def __init__(self, image: Image.Image, data: bytes, kind: str, section: DownloadSection) -> None:
-        self._image = image
+    def __init__(
+        self,
+        open_image: Callable[[], Image.Image],
+        size: tuple[int, int],
+        data: bytes,
+        kind: str,
+        section: DownloadSection,
+    ) -> None:
+        self._open_image = open_image
+        self._size = size
         self._data = data
         self._kind = kind
         self._section = section
 
+    @cached_property
+    def _image(self) -> Image.Image:
+        return self._open_image()
+
     @property
     def heavy(self) -> bool:
         """Whether decoding holds so much memory that one such image at a time is enough."""
-        return self._image.width * self._image.height > HEAVY_PIXELS
+        return self._size[0] * self._size[1] > HEAVY_PIXELS
 
     @cached_property
     def facts(self) -> Facts:
@@ -67,7 +84,7 @@ class RasterSource:
                 frames = count_frames(image, self._data, self._kind)
         except _BROKEN as error:
             raise _broken(error) from error
-        turn = 1 if self._kind == "TIFF" else orientation  # Pillow turns TIFF itself
+        turn = 1 if self._kind in _TURNED_BY_DECODER else orientation
         return Facts(self._kind, image.width, image.height, orientation, turn, frames, exif)
 
     @property
@@ -92,19 +109,30 @@ class RasterSource:
 
 def open_raster(data: bytes, kind: str, section: DownloadSection) -> RasterSource:
     """Reads the header; Failed where it is damaged, or promises too many pixels."""
-    _register(kind)
+    if kind in _PLUGINS:
+        _register(kind)
+    if kind == "JXL":
+        size = jxl_size(data)
+        if size is None:
+            raise Failed("truncated", UNDECODABLE)
+        check_pixels(*size, kind, section)
+        return RasterSource(lambda: _open_image(data, kind), size, data, kind, section)
+    image = _open_image(data, kind)
+    check_pixels(image.width, image.height, kind, section)
+    return RasterSource(lambda: image, image.size, data, kind, section)
+
+
+def _open_image(data: bytes, kind: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=_PILLOW_NAMES.get(kind, [kind]))
+            return Image.open(io.BytesIO(data), formats=_PILLOW_NAMES.get(kind, [kind]))
     except Image.DecompressionBombError as error:
         raise Failed("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
         raise Failed("decode_error", UNDECODABLE) from error
     except _BROKEN as error:
         raise _broken(error) from error
-    check_pixels(image.width, image.height, kind, section)
-    return RasterSource(image, data, kind, section)
 
 
 def count_frames(image: Image.Image, data: bytes, kind: str) -> int:
@@ -154,17 +182,19 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+@lru_cache
 def _register(kind: str) -> None:
-    """Makes an optional format known to Pillow, or says what is missing."""
-    if kind not in _PLUGINS:
-        return
-    module, function = _PLUGINS[kind]
+    """Makes an optional format known to Pillow, on one thread, or says what is missing."""
     try:
-        plugin = importlib.import_module(module)
+        plugin: Any = importlib.import_module(_PLUGINS[kind])
     except ImportError as error:
-        raise Failed("not_an_image", f"{kind} is read only where {module} is installed") from error
-    if function is not None:
-        getattr(plugin, function)()
+        message = f"{kind} is read with pip install 'pairmill[formats]': {_PLUGINS[kind]} is absent"
+        raise Failed("not_an_image", message) from error
+    if kind == "HEIC":
+        plugin.options.DECODE_THREADS = 1
+        plugin.register_heif_opener()
+    else:
+        plugin.JpegXLImagePlugin.DECODE_THREADS = 0
 
 
 def _broken(error: BaseException) -> Failed:
