@@ -74,6 +74,14 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     _add_fetch_arguments(parser)
     parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
 
+    parser.add_argument(
+        "--allow-code",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of your own that scorers `callable` of the recipe may run (again for more)",
+    )
+    add_known_arguments(parser)
 
 def _add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -22,7 +22,7 @@ from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
 from filters.recipe_check import check_recipe
-from filters.registry import check_files, make_scorers
+from filters.registry import check_code, check_files, make_scorers
 from schemas.recipe_given import parse_given
 from schemas.refusal import Refusal, unknown
 from schemas.sources import Source, parse_source
@@ -52,6 +52,7 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     scorers = make_scorers(recipe.score)
     check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
     check_files(scorers)
+    check_code(scorers, arguments.allow_code)
     lineage = lineage_of(recipe, sources, scorers)
     run = Run(recipe, folder, splits, lineage, tuple(arguments.resolve), arguments.contact, arguments.truth)
     names = list(FLOW)

@@ -28,11 +28,15 @@ SIDES = ("image", "text")
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def option(default: Any, doc: str) -> Any:
-    """A dataclass field that a recipe may set, with the line that `pairmill scorers NAME` prints."""
+def option(default: Any, doc: str, *, given: str | None = None) -> Any:
+    """A dataclass field that a recipe may set, with the line that `pairmill scorers NAME` prints.
+
+    given: what the recipe calls it, where that is not the field's name.
+    """
+    metadata = {"doc": doc, **({"given": given} if given else {})}
     if isinstance(default, Mapping):
-        return field(default_factory=lambda: dict(default), metadata={"doc": doc})
-    return field(default=default, metadata={"doc": doc})
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,11 @@ class Scorer:
     name: ClassVar[str]
     version: ClassVar[int]
     source: ClassVar[str] = ""
-    # Options to show a scorer with that has required ones.
+    # Options, as a recipe gives them, to show a scorer with that has required ones.
     example: ClassVar[Mapping[str, Any]] = {}
 
     alias: str | None = field(
-        default=None, metadata={"doc": "`as`: another label for this scorer; its columns begin with it"}
+        default=None, metadata={"doc": "another label for this scorer; its columns begin with it", "given": "as"}
     )
 
     def __post_init__(self) -> None:
@@ -133,6 +137,11 @@ class Scorer:
     def needs(self) -> tuple[Need, ...]:
         """Embeddings of scorers before it in the recipe that it reads, as they are stored."""
         return ()
+
+    @property
+    def code_module(self) -> str | None:
+        """The module of the user's that it would run; None for every scorer of ours."""
+        return None
 
     def check_files(self, needed: Mapping[str, Scorer]) -> None:
         """Raises Refusal where a file that it names is absent or does not fit `needed`: the scorers of its needs.

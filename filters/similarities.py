@@ -112,7 +112,7 @@ class TaskSimilarity(Scorer):
     name: ClassVar[str] = "task_similarity"
     version: ClassVar[int] = 1
     source: ClassVar[str] = "Xu et al., 'CiT: Curation in Training for Effective Vision-Language Data', 2023"
-    example: ClassVar[Mapping[str, Any]] = {"tasks": ("dog", "cat")}
+    example: ClassVar[Mapping[str, Any]] = {"tasks": ["dog", "cat"]}
 
     embedding: str = option("clip", "the CLIP scorer, before this one in the recipe, whose text embeddings are read")
     tasks: tuple[str, ...] = option((), "names of tasks")
