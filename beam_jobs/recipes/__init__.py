@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 
+from beam_jobs.grouping.given_files import pinned_groupers
 from beam_jobs.storage.files import exists, read_bytes
 from filters.listed import pinned
 from schemas.recipe import Recipe, parse_recipe
@@ -47,4 +48,5 @@ def load_recipe(name_or_file: str, given: Mapping[str, str] | None = None) -> Re
 def launched_recipe(name_or_file: str, given: Mapping[str, str]) -> Recipe:
     """The recipe to run with what is given to it, its lists read once and known by their content."""
     recipe = load_recipe(name_or_file, given)
-    return replace(recipe, preselect=pinned(recipe.preselect), select=pinned(recipe.select))
+    group = pinned_groupers(recipe.group, recipe.place.at("group"))
+    return replace(recipe, preselect=pinned(recipe.preselect), group=group, select=pinned(recipe.select))

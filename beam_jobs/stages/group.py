@@ -7,9 +7,11 @@ answer does not depend on the order of arrival.
 
     exact       rows keyed by hash -> groups -> sidecars
     perceptual  rows keyed by bands of their hash -> edges -> components -> groups -> sidecars
+    placeholders  rows keyed by content -> URLs, texts and hosts counted -> sidecars
     known       rows and those of indexes keyed alike -> matches -> sidecars: against, decontaminate
     clusters    centres fitted once -> nearest centres of rows; counts and first rows by cluster -> sidecars
     neighbours  cells fitted once -> rows to the cells where they live or ask -> the nearest back -> sidecars
+    retrieved   nearest queries of rows; first rows by query -> sidecars
     near        cells fitted once -> rows to the cells where they live or visit -> edges -> components -> sidecars
 """
 
@@ -26,10 +28,13 @@ from beam_jobs.grouping.known import FindKnown
 from beam_jobs.grouping.near import FindNear
 from beam_jobs.grouping.neighbours import FindNeighbours
 from beam_jobs.grouping.perceptual import FindPerceptual
+from beam_jobs.grouping.placeholders import FindPlaceholders
+from beam_jobs.grouping.retrieved import FindRetrieved
 from beam_jobs.known.index import KnownIndex
 from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions, PerceptualOptions
-from schemas.grouping_clusters import ClustersOptions, NeighboursOptions
+from schemas.grouping_clusters import ClustersOptions, NeighboursOptions, RetrievedOptions
 from schemas.grouping_known import KnownOptions, option_of
+from schemas.grouping_placeholders import PlaceholdersOptions
 from schemas.refusal import Refusal
 
 FINDERS: Mapping[type[Grouper], type[beam.PTransform]] = {
@@ -38,6 +43,8 @@ FINDERS: Mapping[type[Grouper], type[beam.PTransform]] = {
     PerceptualOptions: FindPerceptual,
     ClustersOptions: FindClusters,
     NeighboursOptions: FindNeighbours,
+    PlaceholdersOptions: FindPlaceholders,
+    RetrievedOptions: FindRetrieved,
 }
 
 
