@@ -81,7 +81,6 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="a module of your own that scorers `callable` of the recipe may run (again for more)",
     )
-    add_known_arguments(parser)
 
 def _add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
