@@ -9,11 +9,13 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from filters.blocklist import Blocklist, Profanity
+from filters.callables import UserCode
+from filters.clean_text import CleanText
 from filters.clip import Clip
 from filters.clip_tags import ClipTags
 from filters.contacts import Contacts
@@ -36,6 +38,8 @@ Entry = str | Mapping[str, Any]
 
 SCORERS: Mapping[str, type[Scorer]] = {
     "blocklist": Blocklist,
+    "callable": UserCode,
+    "clean_text": CleanText,
     "clip": Clip,
     "clip_tags": ClipTags,
     "contacts": Contacts,
@@ -108,6 +112,16 @@ def check_files(scorers: Iterable[Scorer]) -> None:
         scorer.check_files({need.label: made[need.label] for need in scorer.needs})
 
 
+def check_code(scorers: Iterable[Scorer], allowed: Collection[str]) -> None:
+    """Raises Refusal where a scorer would run code of a module that the command line does not allow."""
+    for scorer in scorers:
+        if scorer.code_module is not None and scorer.code_module not in allowed:
+            raise Refusal(
+                f"score: {scorer.label!r} would run code of the module {scorer.code_module!r}; a recipe may do so only "
+                f"with --allow-code {scorer.code_module}"
+            )
+
+
 def describe(name: str | None = None) -> str:
     """All scorers, a line each; or one of them whole: options with defaults, inputs, columns, source."""
     if name is None:
@@ -116,7 +130,7 @@ def describe(name: str | None = None) -> str:
     if name not in SCORERS:
         raise unknown("scorer", name, SCORERS)
     kind = SCORERS[name]
-    scorer = kind(**kind.example)
+    scorer = make_scorer({name: kind.example})
     lines = [f"{name} (version {kind.version}): {_summary(kind)}"]
     lines += [f"  {line}".rstrip() for line in inspect.cleandoc(kind.__doc__ or "").splitlines()[1:]]
     lines += ["", "options"]
@@ -143,7 +157,7 @@ def _split(entry: Entry) -> tuple[str, Mapping[str, Any]]:
 
 def _options(kind: type[Scorer]) -> dict[str, Field[Any]]:
     """Option names as a recipe writes them."""
-    return {"as" if each.name == "alias" else each.name: each for each in fields(kind)}
+    return {each.metadata.get("given", each.name): each for each in fields(kind)}
 
 
 def _check_type(scorer: str, name: str, value: Any, wanted: Any) -> None:
@@ -161,7 +175,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return kind is bool
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
-        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+        return isinstance(value, (list, tuple)) and all(_fits(each, inner[0]) for each in value)
     if origin is Mapping:
         return isinstance(value, Mapping) and all(
             isinstance(key, str) and any(_fits(each, one) for one in _members(inner[1])) for key, each in value.items()
