@@ -28,6 +28,7 @@ from schemas.grouping_checks import (
 )
 from schemas.grouping_clusters import ClustersOptions, NeighboursOptions, RetrievedOptions
 from schemas.grouping_known import PIXELS, AgainstOptions, DecontaminateOptions, KnownOptions, with_preset
+from schemas.grouping_placeholders import PlaceholdersOptions
 
 EXACT_KEYS = ("sha256", "pixels", "url", "text", "uid")
 DEFAULT_KEEP = ("most_pixels", "longest_text")
@@ -172,7 +173,9 @@ class PerceptualOptions:
 
 
 Told = ClustersOptions | NeighboursOptions | RetrievedOptions
-Grouper = ExactOptions | NearOptions | PerceptualOptions | AgainstOptions | DecontaminateOptions | Told
+Grouper = (
+    ExactOptions | NearOptions | PerceptualOptions | AgainstOptions | DecontaminateOptions | PlaceholdersOptions | Told
+)
 GROUPERS: Mapping[str, type[Grouper]] = {
     "exact": ExactOptions,
     "near": NearOptions,
@@ -182,6 +185,7 @@ GROUPERS: Mapping[str, type[Grouper]] = {
     "clusters": ClustersOptions,
     "neighbours": NeighboursOptions,
     "retrieved": RetrievedOptions,
+    "placeholders": PlaceholdersOptions,
 }
 
 
