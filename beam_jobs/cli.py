@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from beam_jobs.cli_known import add_index, add_known_arguments
 from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
 from schemas.refusal import JobFailed, Refusal
@@ -34,6 +35,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues, _add_world, _add_demo):
         add(commands)
+    add_index(commands, _command)
     return parser
 
 
@@ -72,6 +74,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(STAGES)} (default: all)"
     )
     _add_fetch_arguments(parser)
+    add_known_arguments(parser)
     parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
 
     parser.add_argument(

@@ -19,7 +19,7 @@ the tables and ledgers of the run folder alone, so it may run by itself or in a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -29,6 +29,7 @@ from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.splits import Split
 from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
 from beam_jobs.fetching.policy import FetchOptions
+from beam_jobs.known.index import KnownIndex
 from beam_jobs.lineage import Lineage, Product
 from beam_jobs.stages.corpus import CountCorpus
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
@@ -56,7 +57,8 @@ class NotReady(Exception):
 class Run:
     """What a launch decides: a recipe over splits of sources, in a folder.
 
-    resolve, contact: how pages and images are fetched. truth: the embedded world's, for the report.
+    resolve, contact: how pages and images are fetched. truth: the embedded world's, for the report. known: the indexes
+    that groupers hold images against, by their label.
     """
 
     recipe: Recipe
@@ -66,6 +68,7 @@ class Run:
     resolve: tuple[str, ...] = ()
     contact: str | None = None
     truth: str | None = None
+    known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -199,7 +202,11 @@ def group(run: Run) -> Work:
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
         made = pipeline | "Group" >> GroupShards(
-            run.folder.work, shards=list(images), options=run.recipe.group, scores=_labels(run, "score")
+            run.folder.work,
+            shards=list(images),
+            options=run.recipe.group,
+            scores=_labels(run, "score"),
+            known=run.known,
         )
         made | "Mark" >> MarkDone(run.folder.work, todo)
 

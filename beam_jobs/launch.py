@@ -15,6 +15,7 @@ from beam_jobs.extraction.reading import split_schema
 from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.flow import FLOW, NotReady, Run
+from beam_jobs.known.binding import bind_indexes
 from beam_jobs.lineage import Product, check_folder, lineage_of
 from beam_jobs.recipes import launched_recipe
 from beam_jobs.runners import BeamRunner, choose_runner
@@ -53,8 +54,17 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
     check_files(scorers)
     check_code(scorers, arguments.allow_code)
-    lineage = lineage_of(recipe, sources, scorers)
-    run = Run(recipe, folder, splits, lineage, tuple(arguments.resolve), arguments.contact, arguments.truth)
+    bound = bind_indexes(
+        recipe.group.groupers,
+        scorers,
+        folder,
+        against=arguments.against,
+        decontaminate=arguments.decontaminate,
+        needed="group" in stages,
+    )
+    lineage = lineage_of(recipe, sources, scorers, bound.digests)
+    resolve, truth = tuple(arguments.resolve), arguments.truth
+    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes)
     names = list(FLOW)
     concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
     remade = check_folder(folder, concerned)

@@ -71,8 +71,16 @@ class Lineage:
         return [product for product in self if product.stage == stage]
 
 
-def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scorer]) -> Lineage:
-    """The products of a recipe over sources, scored by these scorers of the recipe's list."""
+def lineage_of(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    scorers: Sequence[Scorer],
+    indexes: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
+) -> Lineage:
+    """The products of a recipe over sources, scored by these scorers of the recipe's list.
+
+    indexes: what stands for the indexes that a grouper holds images against, by its label.
+    """
     lineage = Lineage()
     given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
     lineage.add("extract", "extract", given, after=[], permanent=True)
@@ -90,6 +98,8 @@ def lineage_of(recipe: Recipe, sources: Sequence[Source], scorers: Sequence[Scor
         lineage.add("score", ledger, scorer.configuration(), after=["download", *read], permanent=True)
     grouped = [f"group/{grouper.label}" for grouper in recipe.group.groupers]
     for ledger, grouper in zip(grouped, recipe.group.to_json(), strict=True):
+        known = (indexes or {}).get(ledger.removeprefix("group/"))
+        grouper = grouper if known is None else {**grouper, "indexes": list(known)}
         lineage.add("group", ledger, grouper, after=["download", *scored], permanent=False)
     selected, written = f"select/{recipe.name}", f"write/{recipe.name}"
     after = ["download", *scored, *grouped]

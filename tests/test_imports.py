@@ -25,7 +25,7 @@ MAY = {
 SCHEMAS_MAY = (*sys.stdlib_module_names, "schemas", "pyarrow", "yaml")
 
 # Inside beam_jobs: what stages stand on knows neither Beam, nor stages, nor the flow.
-PLAIN = ("corpus", "extraction", "fetching", "matching", "storage", "world")
+PLAIN = ("corpus", "extraction", "fetching", "known", "matching", "storage", "world")
 JOB = ("stages", "flow", "launch", "execution", "cli", "demo", "overview")
 LOW_MAY = {
     "storage": ("storage",),
@@ -33,6 +33,7 @@ LOW_MAY = {
     "extraction": ("extraction", "fetching", "storage"),
     "matching": ("matching", "storage"),
     "corpus": ("corpus", "matching", "storage"),
+    "known": ("known", "fetching", "matching", "storage"),
 }
 
 

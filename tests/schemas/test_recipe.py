@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from schemas.grouping import ExactOptions, NearOptions
+from schemas.grouping import GROUPERS, ExactOptions, NearOptions
 from schemas.recipe import Limits, Write, parse_recipe
 from schemas.recipe_steps import Preference, Rule, Sample, Top, Unique
 from schemas.refusal import Refusal
@@ -200,7 +200,10 @@ def test_writing_a_default_out_changes_no_section() -> None:
                 "center_crop"
             ),
         ),
-        ("name: a\ngroup: [exactly]", "mine.yaml: group: unknown grouper 'exactly'; known: exact, near, perceptual"),
+        (
+            "name: a\ngroup: [exactly]",
+            f"mine.yaml: group: unknown grouper 'exactly'; known: {', '.join(GROUPERS)}",
+        ),
         ("name: a\nwrite: {samples: 5}", "mine.yaml: write: unknown key 'samples'; known: samples_per_shard, caption"),
         (
             "name: a\nwrite: {samples_per_shard: 0}",

@@ -1,0 +1,71 @@
+"""The commands and options about known images: indexes of them, blocklists, takedowns.
+
+In: the parsers of `pairmill`. Out: their arguments, and what each command does, as an exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from schemas.refusal import Refusal
+
+AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
+DONE = 0
+
+
+def add_known_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a launch is held against."""
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="[NAME=]URL|none",
+        help="an index of what an earlier run kept (again for more), for the recipe's `against`",
+    )
+    parser.add_argument(
+        "--decontaminate",
+        action="append",
+        default=[],
+        metavar="[NAME=]URL|none",
+        help="an index of an evaluation set (again for more), for the recipe's `decontaminate`",
+    )
+
+
+def add_index(commands: Any, command: AddCommand) -> None:
+    parser = command(
+        commands,
+        "index",
+        "Write an index of known images: of what a recipe kept of a run folder (--work), or of pictures, a WebDataset "
+        "or a table (--source folder:DIR, shards:TARS, table:FILE). The recipe's scorers and download section make "
+        "them comparable. A table has some of the columns uid, url, text, sha256, pixel_sha256, pdq, embedding.",
+        "index --work out --recipe base --to corpus-index; pairmill run ... --against corpus-index",
+    )
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    parser.add_argument("--work", metavar="URL", help="a run folder whose selection is done")
+    parser.add_argument("--source", metavar="KIND:URL", help="images that are no run's: folder, shards or table")
+    parser.add_argument("--to", required=True, metavar="URL", help="the folder to write")
+    parser.add_argument("--name", help="what the index is called where it is hit (default: the folder's name)")
+    parser.add_argument("--since", metavar="DAY", help="the first day on which its images existed, as YYYY-MM-DD")
+    parser.add_argument("--embedding", metavar="SCORER", help="which scorer made a table's column `embedding`")
+    parser.set_defaults(do=_index)
+
+
+def _index(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.indexing import Naming, index_run, index_source
+    from beam_jobs.recipes import load_recipe
+    from beam_jobs.runners import choose_runner
+
+    if (arguments.work is None) == (arguments.source is None):
+        raise Refusal("expected either --work, for what a run kept, or --source, for other images")
+    runner = choose_runner(list(beam_flags))
+    recipe = load_recipe(arguments.recipe)
+    name = arguments.name or arguments.to.rstrip("/").rsplit("/", 1)[-1]
+    naming = Naming(arguments.to, name, arguments.since)
+    if arguments.work is not None:
+        index = index_run(arguments.work, recipe, naming, runner)
+    else:
+        index = index_source(arguments.source, recipe, naming, embedding=arguments.embedding)
+    print(f"{index.rows:,} images by {', '.join(index.holds)} in {index.url}, called {index.name!r}")
+    return DONE
