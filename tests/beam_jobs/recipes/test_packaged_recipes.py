@@ -56,8 +56,8 @@ def test_the_numbers_of_laion400m() -> None:
             {"unique": ["url", "text"], "prefer": [], "reason": "duplicate_pair"},
         ],
     }
-    assert recipe.section("score") == [{"clip": {"model": "ViT-B-32", "pretrained": "openai"}}]
-    assert recipe.section("select") == {"steps": [{"keep": "clip_similarity >= 0.3", "reason": "clip_below_threshold"}]}
+    assert recipe.section("score")[0] == {"clip": {"model": "ViT-B-32", "pretrained": "openai"}}
+    assert recipe.section("select")["steps"][0] == {"keep": "clip_similarity >= 0.3", "reason": "clip_below_threshold"}
     assert (recipe.download.resize, recipe.download.image_size, recipe.download.min_bytes) == ("border", 256, 5000)
 
 

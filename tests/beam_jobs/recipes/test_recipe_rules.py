@@ -82,6 +82,75 @@ GERMAN = "ein Hund, der mittags am Strand entlang l\u00e4uft"
         ),
         ("noc", {}, [({"clip_similarity": -0.5}, None)]),
         (
+            "laion400m",
+            {"clip_similarity": 0.3, "clip_tags_flags": 0, "age_tags_flags": 2, "animal_tags_flags": 2},
+            [
+                ({"clip_similarity": 0.29}, "clip_below_threshold"),
+                ({"text": "a boy at the beach"}, None),
+                ({"clip_tags_flags": 1, "text": "A Boy at the beach"}, "flagged_with_words_of_children"),
+                ({"clip_tags_flags": 1, "text": "a boyish haircut"}, "flagged_with_children"),
+                ({"clip_tags_flags": 2, "age_tags_flags": 0}, "flagged_with_animals"),
+                ({"clip_tags_flags": 2, "age_tags_flags": 0, "animal_tags_flags": 0}, None),
+            ],
+        ),
+        (
+            "align",
+            {"images_per_text": 10, "texts_per_image": 1000, "rarest_ngram_rank": 100_000_000, "nsfw_score": 0.8},
+            [
+                ({"images_per_text": 11}, "text_of_too_many_images"),
+                ({"texts_per_image": 1001}, "image_of_too_many_texts"),
+                ({"text": "two words"}, "too_few_words"),
+                ({"text": " ".join("abcdefghijklmnopqrstu")}, "too_many_words"),
+                ({"text": " ".join("abcdefghijklmnopqrst")}, None),
+                ({"text": GERMAN}, None),
+                ({"rarest_ngram_rank": 100_000_001}, "rare_words"),
+                ({"original_height": 200, "original_width": 300}, "image_too_small"),
+                ({"original_height": 201, "original_width": 603}, "image_too_long"),
+                ({"original_height": 201, "original_width": 602}, None),
+                ({"nsfw_score": 0.81}, "pornography"),
+                ({"evaluation_duplicate_of": "coco/1"}, "evaluation_image"),
+            ],
+        ),
+        (
+            "redcaps",
+            {"url": "https://i.redd.it/a.jpg", "text_clean": "a dog", "nsfw_score": 0.9, "face_count": 0},
+            [
+                ({"url": "https://i.redd.it.evil.org/b.jpg"}, "other_host"),
+                ({"url": "https://live.staticflickr.com/c.jpg"}, None),
+                ({"uid": LATER}, "duplicate_pair"),
+                ({"url": "https://i.imgur.com/d.jpg", "text": " "}, "no_text"),
+                ({"url": "https://i.imgur.com/e.jpg", "text_clean": ""}, "nothing_left_of_text"),
+                ({"url": "https://i.imgur.com/f.jpg", "profanity_hits": 1}, "block_word"),
+                ({"url": "https://i.imgur.com/g.jpg", "nsfw_score": 0.91}, "nsfw"),
+                ({"url": "https://i.imgur.com/h.jpg", "face_count": 1}, "face"),
+            ],
+        ),
+        (
+            "metaclip",
+            {"concept_number": 1, "concept_draw": 19_999.9},
+            [
+                ({"concept_number": 0, "concept_draw": None}, "no_entry"),
+                ({"concept_draw": 20_000.0}, "not_drawn"),
+            ],
+        ),
+        ("concept_frequency", {"concept_number": 0}, [({"concept_number": 3}, None)]),
+        ("mlcd", {}, [({"clusters_top": [1, 2]}, None)]),
+        (
+            "datacomp_text_based",
+            {"concept_number": 2},
+            [({"text": GERMAN}, "not_english"), ({"concept_number": 0}, "no_word_of_imagenet21k")],
+        ),
+        (
+            "datacomp_image_based",
+            {"clusters_label": "imagenet1k"},
+            [
+                ({"text": GERMAN}, "not_english"),
+                ({"text": "dog"}, "too_few_words"),
+                ({"clusters_label": "other"}, "far_from_imagenet"),
+                ({"clusters_label": None}, "far_from_imagenet"),
+            ],
+        ),
+        (
             "laion80m",
             {"clip_similarity": 0.3},
             [({"text": "dogs"}, "text_too_short"), ({"clip_similarity": 0.29}, "clip_below_threshold")],
@@ -124,6 +193,36 @@ def test_cit_keeps_what_is_close_to_a_task_and_a_least_share(close: int, expecte
     similarities = [0.56 + number / 1000 if number < close else 0.55 - number / 10_000 for number in range(1_000)]
     found = judge("cit", [{"task_similarity": value} for value in similarities])
     assert [number for number, reason in enumerate(found) if reason is None] == list(range(expected))
+
+
+def test_datacomp_1b_takes_its_share_of_the_whole_pool(judge: Judge) -> None:
+    rows: list[Row] = [{"clip_similarity": number / 10, "clusters_label": "imagenet1k"} for number in range(10)]
+    rows[9] = {**rows[9], "text": GERMAN}
+    rows[8] = {**rows[8], "clusters_label": None}
+    assert judge("datacomp_1b", rows)[5:] == ["below_top_30_percent", None, None, "far_from_imagenet", "not_english"]
+
+
+def test_real_keeps_the_best_of_a_draw_for_each_concept(judge: Judge) -> None:
+    many: list[Row] = [
+        {"concept_number": 1, "rarest_concept": "dog", "clip_similarity": number / 2_000} for number in range(1_200)
+    ]
+    few: list[Row] = [{"concept_number": 2, "rarest_concept": "axolotl", "clip_similarity": 0.1}] * 20
+    others: list[Row] = [
+        {"concept_number": 0},
+        {"concept_number": 1, "rarest_concept": "eel", "nsfw_score": 0.81},
+        {"concept_number": 1, "rarest_concept": "eel", "original_width": 80, "original_height": 60},
+    ]
+    found = judge("real", [*many, *few, *others])
+    assert found[1_220:] == ["no_concept", "nsfw", "image_too_small"]
+    assert found[1_200:1_220] == [None] * 20
+    assert {reason: found[:1_200].count(reason) for reason in set(found[:1_200])} == {
+        None: 500,
+        "beyond_cap_of_concept": 200,
+        "beyond_best_of_concept": 500,
+    }
+    kept = [number for number in range(1_200) if found[number] is None]
+    beaten = [number for number in range(1_200) if found[number] == "beyond_best_of_concept"]
+    assert min(kept) > max(beaten)
 
 
 def test_siglip2_keeps_nine_of_ten_from_english_pages(judge: Judge) -> None:
