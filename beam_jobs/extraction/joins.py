@@ -22,22 +22,26 @@ _BASE = re.compile(r"(https?://[^/?#;\\\s\x00-\x20\[\]]+)((?:/[^/?#;.\s\x00-\x20
 class Joiner:
     """The links of one page. Raises nothing: a link that cannot be joined stays as it is, as in cc2dataset."""
 
-    __slots__ = ("_base", "_parts", "_prefixes")
+    __slots__ = ("_base", "_parts", "_prefixes", "odd")
 
     def __init__(self, base: str) -> None:
         self._base = base
         self._parts = _BASE.match(base)
         self._prefixes: dict[str, str] = {}
+        self.odd = self._parts is None  # whether some link may have led elsewhere than to http(s)
 
     def join(self, link: str) -> str:
-        if link.startswith(("http://", "https://")):
-            return link
+        return link if link.startswith(("http://", "https://")) else self.joined(link)
+
+    def joined(self, link: str) -> str:
+        """As join, of a link that is not absolute."""
         if self._parts is not None:
             plain = _PLAIN.fullmatch(link)
             if plain is not None:
                 first, rest = plain.groups()
                 prefix = self._prefixes.get(first)
                 return (self._prefix(first) if prefix is None else prefix) + rest
+        self.odd = True
         return join_as_cc2dataset(self._base, link)
 
     def _prefix(self, first: str) -> str:

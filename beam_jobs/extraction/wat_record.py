@@ -19,13 +19,23 @@ from beam_jobs.extraction.consent import directives_of, speaks_of_consent
 from beam_jobs.extraction.joins import Joiner, join_as_cc2dataset
 from beam_jobs.extraction.rows import clean
 
+IMAGE = b'IMG@/src"'
 _IMAGE = "IMG@/src"
+_OPENING = b'{"path":0'
 # An image link from behind its path to its first brace, where `path` stands first and that brace ends the link; else
 # nothing. A cut that is wrong after all ends inside a string and is no JSON.
-_LINKS = re.compile(rb'IMG@/src"(?:(?:(?<=\{"path":"IMG@/src")|(?<=\{"path": "IMG@/src"))((?:, ?"[^}]*")?\})|)')
+_PLACE = rb'IMG@/src"(?:(?:(?<=\{"path":"IMG@/src")|(?<=\{"path": "IMG@/src"))'
+_TAIL = rb'((?:, ?"[^}]*")?\})|)'
+_LINKS = re.compile(_PLACE + _TAIL)
+# The same, with only the brace of a link that has nothing but a URL: most images have no alt-text.
+_TOLD = re.compile(_PLACE + rb'(?:, ?"url": ?"[^"\\}]*"(?=\}))?' + _TAIL)
+BARE = b"}"
 _LINKS_KEY = re.compile(rb'"Links": ?\[')
 _HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"})
 _HEADER_MARKS = (b"robots", b"tdm-res", b"language")
+
+
+Spelled = bytes | bytearray
 
 
 @dataclass(slots=True)
@@ -38,6 +48,13 @@ class WatPage:
     language: str | None
     licence: str | None
     directives: tuple[str, ...]
+
+
+class Link(msgspec.Struct, gc=False):
+    """An image link as its record spells it."""
+
+    url: str | None = None
+    alt: str | None = None
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -81,20 +98,25 @@ class _Record(msgspec.Struct):
 
 
 _decode_record = msgspec.json.Decoder(_Record).decode
+_decode_links = msgspec.json.Decoder(list[Link]).decode
 _decode_metas = msgspec.json.Decoder(list[_Meta]).decode
 
 
-def image_links(content: bytes) -> list[bytes]:
-    """The image links as the record spells them, from behind the path on; b"" for one of another spelling."""
-    return _LINKS.findall(content)
+def image_links(data: Spelled, begin: int, end: int, *, with_text: bool = True) -> list[bytes]:
+    """A record's image links as it spells them, from behind the path on; b"" for one of another spelling.
+
+    with_text: of those that have a URL alone, and no text, only BARE.
+    """
+    return (_TOLD if with_text else _LINKS).findall(data, begin, end)
 
 
-def page_beside(content: bytes, *, agent: str) -> WatPage:
+def page_beside(data: Spelled, begin: int, end: int, *, agent: str) -> WatPage:
     """What a record says beside its links; ValueError where it is not laid out as expected."""
-    opening = _LINKS_KEY.search(content)
+    opening = _LINKS_KEY.search(data, begin, end)
     if opening is None:
         raise ValueError("the record has no links")
-    return _page(_record(content[: opening.end()] + content[content.rfind(b"]", opening.end()) :]), agent)
+    stop = opening.end()
+    return _page(_record(bytes(data[begin:stop] + data[data.rfind(b"]", stop, end) : end])), agent)
 
 
 def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[bytes]]:
@@ -103,9 +125,17 @@ def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[bytes]]:
     return _page(record, agent), _links(bytes(record.envelope.payload.response.html.links))
 
 
-def links_of(content: bytes) -> list[bytes]:
-    """The image links alone, the slow way."""
-    return _links(bytes(_record(content).envelope.payload.response.html.links))
+def parse_links(links: Sequence[bytes]) -> list[Link]:
+    """Links as image_links cuts them; ValueError where one is no JSON."""
+    if not links:
+        return []
+    try:
+        parsed = _decode_links(b"[" + _OPENING + (b"," + _OPENING).join(links) + b"]")
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no links: {error}") from error
+    if len(parsed) != len(links):
+        raise ValueError("a link is several")
+    return parsed
 
 
 def _record(content: bytes) -> _Record:
@@ -149,13 +179,10 @@ def _metas(spelled: msgspec.Raw, agent: str) -> list[tuple[str, str]]:
         metas = _decode_metas(spelled)
     except msgspec.MsgspecError:
         metas = _metas_of_any_kind(bytes(spelled))
-    read = []
-    for meta in metas:
-        given = meta.name or meta.http_equiv
-        name = _meta_read(given, agent) if given else None
-        if name is not None:
-            read.append((name, meta.content or ""))
-    return read
+    named = [(meta.name or meta.http_equiv, meta.content) for meta in metas]
+    return [
+        (name, content or "") for given, content in named if given and (name := _meta_read(given, agent)) is not None
+    ]
 
 
 def _metas_of_any_kind(spelled: bytes) -> list[_Meta]:

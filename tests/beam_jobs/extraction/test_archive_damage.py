@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 
 import pytest
 import zstandard
 
-from beam_jobs.extraction.archives import iter_records
+from beam_jobs.extraction.archives import Wanted, iter_records
 
 Read = Callable[[bytes], tuple[str, list[int]]]
 
@@ -21,9 +22,7 @@ def records(response: Callable[..., bytes]) -> list[bytes]:
 def read(data: bytes) -> tuple[str, list[int]]:
     """The digits of the pages that were read, and the offsets reported as bad."""
     bad: list[int] = []
-    found = iter_records(
-        io.BytesIO(data), wanted=lambda record: True, bad=lambda offset, _: bad.append(offset), max_bytes=10**6
-    )
+    found = iter_records(io.BytesIO(data), Wanted(("response",), lambda offset, _: bad.append(offset), 10**6))
     return "".join(chr(record.content[record.content.index(b"<p>") + 3]) for record in found), bad
 
 
@@ -96,10 +95,18 @@ def test_ends_of_files(records: list[bytes], gzipped: Callable[[bytes], bytes]) 
     assert read(b"\0" + b"".join(members)[1:]) == ("1234567", [0])
 
 
+def test_members_of_every_header(records: list[bytes]) -> None:
+    """Times, names and levels stand in a member's header; one lies about its length."""
+    members = [gzip.compress(record, 9, mtime=number) for number, record in enumerate(records)]
+    assert read(b"".join(members)) == ("01234567", [])
+    members[3] = gzip.compress(records[3], 1, mtime=0)
+    members[4] = members[4][:3] + b"\x08" + members[4][4:10] + b"name\0" + members[4][10:]
+    assert read(b"".join(members)) == ("01234567", [])
+    members[6] = members[6][:-4] + b"\xff\xff\xff\xff"
+    assert read(b"".join(members)) == ("0123457", [sum(map(len, members[:6]))])
+
+
 def test_a_record_is_read_up_to_the_bound(records: list[bytes]) -> None:
-    found = list(
-        iter_records(
-            io.BytesIO(b"".join(records)), wanted=lambda record: True, bad=lambda offset, message: None, max_bytes=100
-        )
-    )
+    wanted = Wanted(("response",), lambda offset, message: None, 100)
+    found = list(iter_records(io.BytesIO(b"".join(records)), wanted))
     assert [(len(record.content), record.whole) for record in found] == [(100, False)] * 8

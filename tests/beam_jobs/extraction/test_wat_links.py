@@ -183,7 +183,7 @@ def test_batches_are_bounded(wat_record: Record) -> None:
     sizes = [
         batch.num_rows for batch in wat_batches(io.BytesIO(data), ExtractOptions(rows_per_batch=60), counts, name="a")
     ]
-    assert sizes == [200] * 5
+    assert sizes == [100] * 10
 
 
 def test_common_crawl_record(shared_folder: Path) -> None:
