@@ -18,6 +18,7 @@ from filters.callables import UserCode
 from filters.clean_text import CleanText
 from filters.clip import Clip
 from filters.clip_tags import ClipTags
+from filters.concreteness import Concreteness
 from filters.contacts import Contacts
 from filters.faces import Faces
 from filters.heads import EmbeddingHead
@@ -42,6 +43,7 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "clean_text": CleanText,
     "clip": Clip,
     "clip_tags": ClipTags,
+    "concreteness": Concreteness,
     "contacts": Contacts,
     "faces": Faces,
     "head": EmbeddingHead,

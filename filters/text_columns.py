@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 import pyarrow as pa
 
 from filters.blocklist import Profanity
+from filters.concreteness import Concreteness
 from filters.contacts import Contacts
 from filters.language import Language
 from filters.loading import load_model
@@ -18,7 +19,7 @@ from filters.scorer import Batch, Scorer
 from filters.script_facts import ScriptFacts
 from filters.text_facts import TextFacts, text_facts
 
-SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts(), Profanity())
+SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts(), Profanity(), Concreteness())
 
 
 def _makers() -> dict[str, Scorer]:
