@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from beam_jobs.cli_known import add_index, add_known_arguments
+from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
 from schemas.refusal import JobFailed, Refusal
@@ -73,7 +74,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(STAGES)} (default: all)"
     )
-    _add_fetch_arguments(parser)
+    add_fetch_arguments(parser)
     add_known_arguments(parser)
     parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
 
@@ -84,17 +85,6 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="a module of your own that scorers `callable` of the recipe may run (again for more)",
     )
-
-def _add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--resolve",
-        action="append",
-        default=[],
-        metavar="PATTERN=HOST:PORT",
-        help="send hosts that match to one address, as curl's --resolve; the only way to a private address",
-    )
-    parser.add_argument("--contact", metavar="URL|MAIL", help="told to servers in the user agent")
-
 
 def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = _command(
@@ -138,7 +128,7 @@ def _add_retry(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
     parser.add_argument("--reasons", required=True, metavar="A,B", help="failure classes, as `counts` names them")
-    _add_fetch_arguments(parser)
+    add_fetch_arguments(parser)
     parser.set_defaults(do=_retry)
 
 
@@ -226,6 +216,7 @@ def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         reasons=[reason for reason in arguments.reasons.split(",") if reason],
         resolve=arguments.resolve,
         contact=arguments.contact,
+        limits=fetch_limits(arguments),
         runner=choose_runner(list(beam_flags)),
     )
     print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))

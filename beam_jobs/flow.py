@@ -57,7 +57,7 @@ class NotReady(Exception):
 class Run:
     """What a launch decides: a recipe over splits of sources, in a folder.
 
-    resolve, contact: how pages and images are fetched. truth: the embedded world's, for the report. known: the indexes
+    resolve, contact, limits: how pages and images are fetched. truth: the embedded world's, for the report. known: the indexes
     that groupers hold images against, by their label.
     """
 
@@ -69,6 +69,7 @@ class Run:
     contact: str | None = None
     truth: str | None = None
     known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
+    limits: Mapping[str, int | float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -116,7 +117,7 @@ class Work:
 
 def extract(run: Run) -> Work:
     tickets = [run.ticket("extract", split.part, fingerprint(split.to_json())) for split in run.splits]
-    options = ExtractOptions(fetch=FetchOptions(resolve=_rules(run), contact=run.contact))
+    options = ExtractOptions(fetch=FetchOptions(resolve=_rules(run), contact=run.contact, **run.limits))
 
     def task(part: int) -> ExtractTask:
         return ExtractTask(run.folder.work, part, run.splits[part], options)
@@ -165,7 +166,7 @@ def download(run: Run) -> Work:
     planned = run.finished("planned")
     tickets = [run.ticket("download", shard, _digest([marker])) for shard, marker in planned.items()]
 
-    options = DownloadOptions.build(run.recipe.download, resolve=_rules(run), contact=run.contact)
+    options = DownloadOptions.build(run.recipe.download, resolve=_rules(run), contact=run.contact, **run.limits)
 
     def task(shard: int) -> DownloadTask:
         return DownloadTask(run.folder.work, shard, options)

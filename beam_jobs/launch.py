@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from beam_jobs.extraction.reading import split_schema
 from beam_jobs.extraction.splits import Split, plan_splits
+from beam_jobs.fetch_flags import fetch_limits
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.known.binding import bind_indexes
@@ -48,6 +49,7 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     stages = parse_stages(arguments.stages)
     for rule in arguments.resolve:
         parse_resolve(rule)
+    limits = fetch_limits(arguments)
     sources = _sources(arguments, folder)
     splits = tuple(plan_splits(sources)) if arguments.source or "extract" in stages else ()
     scorers = make_scorers(recipe.score)
@@ -64,7 +66,7 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     )
     lineage = lineage_of(recipe, sources, scorers, bound.digests)
     resolve, truth = tuple(arguments.resolve), arguments.truth
-    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes)
+    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes, limits)
     names = list(FLOW)
     concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
     remade = check_folder(folder, concerned)

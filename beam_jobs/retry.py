@@ -8,7 +8,7 @@ inputs in its markers than the shard now has, so the next `pairmill run` makes i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import apache_beam as beam
@@ -25,7 +25,13 @@ from schemas.refusal import Refusal, unknown
 
 
 def retry(
-    work: str, *, reasons: Sequence[str], resolve: Sequence[str], contact: str | None, runner: BeamRunner
+    work: str,
+    *,
+    reasons: Sequence[str],
+    resolve: Sequence[str],
+    contact: str | None,
+    limits: Mapping[str, int | float],
+    runner: BeamRunner,
 ) -> Counter[str]:
     """Fetches again; the counts by reason of the whole download after it. Refusal where there is nothing to retry."""
     ledger = Ledger(RunFolder(work).ledger("download"))
@@ -40,7 +46,8 @@ def retry(
     again = frozenset(reasons)
     todo = [marker for marker in markers.values() if again & set(marker.tally.reasons)]
     section = manifest.configuration["section"]
-    options = DownloadOptions.build(section, resolve=[parse_resolve(rule) for rule in resolve], contact=contact)
+    rules = [parse_resolve(rule) for rule in resolve]
+    options = DownloadOptions.build(section, resolve=rules, contact=contact, **limits)
     say(f"fetching {sum(failed[reason] for reason in again):,} rows again in {len(todo)} of {len(markers)} shards")
     ledger.write_manifest(replace(manifest, state="started"))
     if todo:
