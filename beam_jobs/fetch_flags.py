@@ -10,6 +10,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.refusal import Refusal
 
@@ -68,13 +69,13 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", metavar=limit.metavar, help=f"{limit.purpose} (default: {usual:g})")
 
 
-def fetch_limits(arguments: argparse.Namespace) -> dict[str, Number]:
+def fetch_limits(arguments: argparse.Namespace) -> dict[str, Any]:
     """The limits given, by the names that FetchOptions has for them; checked, --contact too."""
     from beam_jobs.fetching.policy import FetchOptions
 
     given = {flag: getattr(arguments, flag) for flag in LIMITS}
-    limits = {flag: LIMITS[flag].parse(flag, text) for flag, text in given.items() if text is not None}
-    chosen = FetchOptions(contact=arguments.contact, **limits)  # type: ignore[arg-type]
+    limits: dict[str, Any] = {flag: LIMITS[flag].parse(flag, text) for flag, text in given.items() if text is not None}
+    chosen = FetchOptions(contact=arguments.contact, **limits)
     if chosen.deadline < chosen.timeout:
         raise Refusal(f"--deadline: expected at least the timeout, {chosen.timeout:g} s; given {chosen.deadline:g}")
     return limits

@@ -69,7 +69,7 @@ class Run:
     contact: str | None = None
     truth: str | None = None
     known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
-    limits: Mapping[str, int | float] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

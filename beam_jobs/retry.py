@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 
@@ -30,7 +31,7 @@ def retry(
     reasons: Sequence[str],
     resolve: Sequence[str],
     contact: str | None,
-    limits: Mapping[str, int | float],
+    limits: Mapping[str, Any],
     runner: BeamRunner,
 ) -> Counter[str]:
     """Fetches again; the counts by reason of the whole download after it. Refusal where there is nothing to retry."""
