@@ -21,6 +21,7 @@ from filters.clip_tags import ClipTags
 from filters.concreteness import Concreteness
 from filters.contacts import Contacts
 from filters.faces import Faces
+from filters.graphics import Graphics
 from filters.heads import EmbeddingHead
 from filters.image_facts import ImageFacts
 from filters.language import Language
@@ -46,6 +47,7 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "concreteness": Concreteness,
     "contacts": Contacts,
     "faces": Faces,
+    "graphics": Graphics,
     "head": EmbeddingHead,
     "image_facts": ImageFacts,
     "language": Language,
