@@ -151,6 +151,22 @@ GERMAN = "ein Hund, der mittags am Strand entlang l\u00e4uft"
             ],
         ),
         (
+            "cat",
+            {
+                **{"clip_similarity": 0.28, "unsafe_score": 0.5, "watermark_score": 0.5},
+                **{"complexity": 1, "has_action": True, "text_overlap": 0.2},
+            },
+            [
+                ({"text": GERMAN}, "not_english"),
+                ({"clip_similarity": 0.27}, "clip_below_threshold"),
+                ({"unsafe_score": 0.51}, "unsafe"),
+                ({"watermark_score": 0.51}, "watermark"),
+                ({"complexity": 0}, "text_too_simple"),
+                ({"has_action": False}, "no_action"),
+                ({"text_overlap": 0.21}, "text_written_in_image"),
+            ],
+        ),
+        (
             "laion80m",
             {"clip_similarity": 0.3},
             [({"text": "dogs"}, "text_too_short"), ({"clip_similarity": 0.29}, "clip_below_threshold")],
