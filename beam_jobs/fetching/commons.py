@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from beam_jobs.fetching.hosts import HostBook
+from beam_jobs.fetching.machine import MachineTurns, machine_folder
 from beam_jobs.fetching.names import Lookup, Names, look_up
 from beam_jobs.fetching.robots import Rules
 
@@ -23,10 +24,15 @@ class Commons:
     """Shared state; the loop's thread starts with the first use and ends with the process."""
 
     def __init__(
-        self, lookup: Lookup = look_up, *, keep_names: float = 300.0, tls: ssl.SSLContext | None = None
+        self,
+        lookup: Lookup = look_up,
+        *,
+        keep_names: float = 300.0,
+        tls: ssl.SSLContext | None = None,
+        machine: MachineTurns | None = None,
     ) -> None:
         self.names = Names(lookup, keep=keep_names)
-        self.hosts = HostBook()
+        self.hosts = HostBook(machine=machine)
         self.robots: dict[Any, tuple[float, Rules]] = {}
         self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,6 +54,8 @@ class Commons:
 
 
 def shared_commons() -> Commons:
-    """The process's Commons; a forked child gets its own."""
+    """The process's Commons, with turns at hosts shared by the machine's processes; a forked child gets its own."""
     with _lock:
-        return _shared.setdefault(os.getpid(), Commons())
+        if os.getpid() not in _shared:
+            _shared[os.getpid()] = Commons(machine=MachineTurns(machine_folder()))
+        return _shared[os.getpid()]
