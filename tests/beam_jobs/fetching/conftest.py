@@ -220,6 +220,11 @@ async def _to_private_name(server: FaultServer, headers: dict[str, str], writer:
     writer.write(answer("302 Found", b"", Location=f"http://localhost:{server.port}/ok"))
 
 
+@fault("/to")
+async def _to(server: FaultServer, headers: dict[str, str], writer: Writer) -> None:
+    writer.write(answer("302 Found", b"", Location=headers[":path"].partition("?")[2]))
+
+
 _BOMB = gzip.compress(bytes(20_000_000))
 always("/ok", answer(Content_Type="image/jpeg"))
 always("/to-metadata", answer("302 Found", b"", Location="http://169.254.169.254/latest/meta-data/"))
