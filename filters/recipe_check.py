@@ -17,6 +17,7 @@ from filters.scorer import IMAGE, Scorer
 from filters.text_columns import text_columns
 from schemas.grouping import embedding_of
 from schemas.grouping_checks import NAMED_PREFERENCES
+from schemas.grouping_counts import CountsOptions, StoredConcepts
 from schemas.recipe import Recipe
 from schemas.recipe_columns import Bins, Made, Weight
 from schemas.recipe_steps import Balance, Contest, Listed, Rule, Step, keys_of, order_of
@@ -153,6 +154,12 @@ def _joined(recipe: Recipe, parts: Iterable[tuple[str, pa.Schema]]) -> pa.Schema
     return pa.schema(fields)
 
 
+def _check_counted(column: str, known: pa.Schema, place: Place, *, lists: bool) -> None:
+    kind = known.field(column).type
+    if kind != pa.string() and not (lists and kind == pa.list_(pa.string())):
+        raise place.refusal(f"expected a column of texts to count; {column!r} is {kind}")
+
+
 def _arrow(columns: Mapping[str, str]) -> pa.Schema:
     return pa.schema([(name, _type(kind)) for name, kind in columns.items()])
 
@@ -172,6 +179,9 @@ def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]
             raise place.refusal(f"no scorer stores embeddings as {wanted!r}; known: {known}")
         for column in grouper.reads:
             _require(column, scored, place, f"grouper {grouper.label!r} reads")
+            if isinstance(grouper, CountsOptions):
+                tags = isinstance(grouper, StoredConcepts) and column == grouper.tags
+                _check_counted(column, scored, place, lists=tags)
         for preference in grouper.keep:
             column = preference.removeprefix("-")
             if column not in NAMED_PREFERENCES:

@@ -9,6 +9,7 @@ Anything wrong is a ValueError that says what was expected, what was given and w
       - perceptual: {hash: pdq, distance: 31}    # hashes that the scorer `pdq` made
       - exact: {by: url, label: same_url}        # the same grouper twice needs a label of its own
       - against: {by: [uid, url, perceptual]}    # an earlier run's images, or an evaluation set's: grouping_known.py
+      - repeats                                  # counts over what was downloaded, concepts too: grouping_counts.py
       - exact: {by: pixels, texts: 5}            # survivors are given up to five texts of their copies: exact_texts
 """
 
@@ -27,6 +28,7 @@ from schemas.grouping_checks import (
     check_whole,
 )
 from schemas.grouping_clusters import ClustersOptions, NeighboursOptions, RetrievedOptions
+from schemas.grouping_counts import CountsOptions, StoredConcepts, StoredRepeats
 from schemas.grouping_known import PIXELS, AgainstOptions, DecontaminateOptions, KnownOptions, with_preset
 from schemas.grouping_placeholders import PlaceholdersOptions
 
@@ -172,7 +174,7 @@ class PerceptualOptions:
         }
 
 
-Told = ClustersOptions | NeighboursOptions | RetrievedOptions
+Told = ClustersOptions | NeighboursOptions | RetrievedOptions | CountsOptions
 Grouper = (
     ExactOptions | NearOptions | PerceptualOptions | AgainstOptions | DecontaminateOptions | PlaceholdersOptions | Told
 )
@@ -186,6 +188,8 @@ GROUPERS: Mapping[str, type[Grouper]] = {
     "neighbours": NeighboursOptions,
     "retrieved": RetrievedOptions,
     "placeholders": PlaceholdersOptions,
+    "repeats": StoredRepeats,
+    "concepts": StoredConcepts,
 }
 
 

@@ -147,6 +147,7 @@ def test_stages_know_neither_flow_nor_command_line() -> None:
             "grouping",
             "report",
             "shuffle.py",
+            "counting.py",
             "accounting.py",
             "runners.py",
             "servers",

@@ -1,6 +1,7 @@
 """Concepts of texts: entries of a vocabulary, counted over the corpus, and what balancing makes of the counts.
 
-In: texts, uids, and the column whose values are counted apart. Out: the columns of `ConceptsOptions`. MetaCLIP keeps a
+In: texts, uids, and the column whose values are counted apart. Out: the columns of `ConceptsOptions`, and the table of
+all counts. MetaCLIP keeps a
 text with the chance 1 - product(1 - t / max(count, t)) over its entries: it draws once for each of them, and one draw
 below t / max(count, t) is enough. A draw u is below t / max(count, t) just where u x count < t, u being below 1; so
 the least u x count over a text's entries says for every t whether it is kept.
@@ -8,7 +9,7 @@ the least u x count over a text's entries says for every t whether it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_jobs.corpus.entries import Matcher, make_matcher
+from beam_jobs.corpus.entries import Found, Matcher, make_matcher
 from beam_jobs.corpus.hashing import Keys, Places, draws, joined, starts_of, text_key, text_keys
 from beam_jobs.corpus.keying import Keyed, lowest
-from beam_jobs.corpus.tallies import Counts, Spectrum
+from beam_jobs.corpus.tallies import Counted, Counts, Spectrum
 from beam_jobs.corpus.vocabulary import known_vocabulary
 from schemas.corpus import ConceptsOptions
 
@@ -61,17 +62,35 @@ class ConceptKeys:
         return load_concepts(given.vocabulary, self.sha256, fold_case=given.fold_case, boundary=given.boundary)
 
     def key(self, table: pa.Table) -> Keyed:
-        concepts = self.concepts()
-        texts = pc.fill_null(_flat(table[self.options.text]).cast(pa.large_string()), "")
-        found = concepts.matcher.find(pc.utf8_lower(texts) if self.options.fold_case else texts)
-        keys = concepts.keys[found.entries]
+        texts = pc.fill_null(flat(table[self.options.text]).cast(pa.large_string()), "")
+        found = self.concepts().matcher.find(pc.utf8_lower(texts) if self.options.fold_case else texts)
+        return self.key_found(table, found, self.concepts().keys)
+
+    def key_found(self, table: pa.Table, found: Found, keys: Keys) -> Keyed:
+        """The keys of what was found in the rows of a table, given those of the entries."""
+        chosen = keys[found.entries]
         if self.options.per:
-            groups = _flat(table[self.options.per])
-            known = text_keys(groups, salt=b"per")
-            known[np.asarray(pc.is_null(groups)).astype(bool)] = text_key("", salt=b"per nothing")
-            keys = joined(keys, known[found.rows])
+            chosen = joined(chosen, group_keys(flat(table[self.options.per]))[found.rows])
         starts = starts_of(np.bincount(found.rows, minlength=table.num_rows).astype(np.int64))
-        return Keyed(keys, starts, values=pa.array(found.entries))
+        return Keyed(chosen, starts, values=pa.array(found.entries))
+
+    def tabled(self, groups: Sequence[str | None], keys: Mapping[str, Keys], totals: Counted) -> pa.Table:
+        """How often each entry occurs, by kind of occurrence; where values are counted apart, what occurs in each."""
+        entries = self.concepts().entries
+        if not self.options.per:
+            return pa.table({"concept": entries, **{kind: totals.at(of) for kind, of in keys.items()}})
+        tables = []
+        for group, salt in zip(groups, group_keys(pa.array(groups, pa.string())), strict=True):
+            counts = {kind: totals.at(joined(of, salt)) for kind, of in keys.items()}
+            named = {self.options.per: pa.array([group] * len(entries), pa.string()), "concept": entries}
+            table = pa.table({**named, **counts})
+            tables.append(table.filter(pa.array(np.any(list(counts.values()), axis=0))))
+        empty = pa.schema([(self.options.per, pa.string()), ("concept", pa.string()), *((k, pa.int64()) for k in keys)])
+        return pa.concat_tables([empty.empty_table(), *tables])
+
+    def table(self, groups: Sequence[str | None], totals: Counted) -> pa.Table:
+        """concept and text: in how many texts it is; before them the value that they have, where these are apart."""
+        return self.tabled(groups, {"text": self.concepts().keys}, totals)
 
     def columns(self, table: pa.Table, keyed: Keyed, totals: Counts, spectrum: Spectrum) -> Mapping[str, pa.Array]:
         assert keyed.values is not None
@@ -92,6 +111,13 @@ class ConceptKeys:
             "concept_probability": pa.array(keep_probability(totals, starts, t=self.options.t), pa.float64()),
             "concept_draw": pa.array(drawn, pa.float64(), mask=none),
         }
+
+
+def group_keys(values: pa.StringArray) -> Keys:
+    """The keys of values that are counted apart; null is one of them."""
+    keys = text_keys(values, salt=b"per")
+    keys[np.asarray(pc.is_null(values)).astype(bool)] = text_key("", salt=b"per nothing")
+    return keys
 
 
 def keep_probability(counts: Counts, starts: Places, *, t: int) -> NDArray[np.float64]:
@@ -126,5 +152,6 @@ def first_where(true: NDArray[np.bool_], starts: Places) -> Places:
     return np.where(np.diff(starts) > 0, places[first], 0)
 
 
-def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ class Keyed:
     keys: Keys
     starts: Places
     weights: Counts | None = None
-    values: pa.Array | None = None
+    values: Any = None
 
 
 class Keying(Protocol):

@@ -47,6 +47,15 @@ class Counted:
         """The counts of these keys, each of which must be here."""
         return self.counts[KeyIndex(self.keys).find(keys)]
 
+    def at(self, keys: Keys) -> Counts:
+        """The counts of these keys, 0 of those that are not here."""
+        places = KeyIndex(self.keys).find(keys)
+        return np.where(places >= 0, np.append(self.counts, 0)[places], 0)
+
+    def pack(self) -> bytes:
+        """As bytes, for `totals_of`."""
+        return _pack(NOBODY, 1, self.keys, self.counts, _TOTAL)
+
     def with_totals(self, blobs: Iterable[bytes]) -> Counted:
         """The totals over all parts, given what buckets sent to this one."""
         counts, index = self.counts.copy(), KeyIndex(self.keys)
@@ -100,6 +109,13 @@ def join_counted(several: Sequence[Counted]) -> Counted:
     return count(np.concatenate([each.keys for each in several]), np.concatenate([each.counts for each in several]))
 
 
+def totals_of(blobs: Iterable[bytes]) -> Counted:
+    """Of all buckets together, each packed, whose keys differ."""
+    found = [_unpack(blob, _TOTAL)[2:] for blob in blobs if blob]
+    none = Counted(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
+    return join_counted([none, *(Counted(keys, counts.astype(np.int64)) for keys, counts in found)])
+
+
 def bucket_count(entries: float) -> int:
     """How many buckets hold so many entries, each in the memory of one worker."""
     return max(1, -(-int(entries) // ENTRIES_PER_BUCKET))
@@ -118,8 +134,8 @@ def by_bucket(found: Counted, buckets: int, *, part: int = NOBODY, counted: bool
         yield number, _pack(part, int(counted), keys[here], counts[here], _COUNT)
 
 
-def settle(blobs: Iterable[bytes]) -> tuple[Spectrum, Iterator[tuple[int, bytes]]]:
-    """The spectrum of one bucket, and for each part the totals that differ from what it takes them for."""
+def settle(blobs: Iterable[bytes]) -> tuple[Counted, Iterator[tuple[int, bytes]]]:
+    """The totals of one bucket, and for each part those that differ from what it takes them for."""
     parts, counted, keys, counts = [], [], [], []
     for blob in blobs:
         part, is_counted, found, numbers = _unpack(blob, _COUNT)
@@ -138,15 +154,15 @@ def settle(blobs: Iterable[bytes]) -> tuple[Spectrum, Iterator[tuple[int, bytes]
 
 def _settle(
     keys: Keys, counts: Counts, *, parts: NDArray[np.int64], counted: NDArray[np.int64]
-) -> tuple[Spectrum, Iterator[tuple[int, bytes]]]:
+) -> tuple[Counted, Iterator[tuple[int, bytes]]]:
     order = np.argsort(keys, kind="stable")
     keys, counts, parts, counted = keys[order], counts[order], parts[order], counted[order]
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
     totals = np.add.reduceat(counts * counted, first)
-    spectrum = Spectrum.of(totals[totals > 0])
+    some = totals > 0
     each = np.repeat(totals, np.diff(np.r_[first, len(keys)]))
     told = (each != counts) & (parts != NOBODY)
-    return spectrum, _answers(keys[told], each[told], parts[told])
+    return Counted(keys[first][some], totals[some]), _answers(keys[told], each[told], parts[told])
 
 
 def _answers(keys: Keys, totals: Counts, parts: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:

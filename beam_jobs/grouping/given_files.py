@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from beam_jobs.corpus.vocabulary import read_vocabulary
 from beam_jobs.matching.annotations import pin_annotations
 from beam_jobs.matching.retrieve_steps import pin_queries
 from schemas.grouping import Grouper, GroupOptions
 from schemas.grouping_clusters import ClustersOptions, RetrievedOptions
+from schemas.grouping_counts import StoredConcepts
 from schemas.recipe_text import Place
 
 
@@ -22,6 +24,8 @@ def pinned_groupers(options: GroupOptions, place: Place) -> GroupOptions:
 
 def _pin(grouper: Grouper, place: Place) -> Grouper:
     name, file = "", ""
+    if isinstance(grouper, StoredConcepts):
+        return replace(grouper, sha256=read_vocabulary(grouper.vocabulary, fold_case=grouper.fold_case).sha256)
     try:
         if isinstance(grouper, ClustersOptions) and grouper.annotated:
             name, file = "annotated", grouper.annotated

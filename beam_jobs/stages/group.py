@@ -8,6 +8,7 @@ answer does not depend on the order of arrival.
     exact       rows keyed by hash -> groups -> sidecars
     perceptual  rows keyed by bands of their hash -> edges -> components -> groups -> sidecars
     placeholders  rows keyed by content -> URLs, texts and hosts counted -> sidecars
+    counts      rows keyed by text, content and concept -> totals -> sidecars: repeats, concepts
     known       rows and those of indexes keyed alike -> matches -> sidecars: against, decontaminate
     clusters    centres fitted once -> nearest centres of rows; counts and first rows by cluster -> sidecars
     neighbours  cells fitted once -> rows to the cells where they live or ask -> the nearest back -> sidecars
@@ -23,6 +24,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
 from beam_jobs.grouping.clusters import FindClusters
+from beam_jobs.grouping.counts import FindCounts
 from beam_jobs.grouping.exact import FindExact
 from beam_jobs.grouping.known import FindKnown
 from beam_jobs.grouping.near import FindNear
@@ -33,6 +35,7 @@ from beam_jobs.grouping.retrieved import FindRetrieved
 from beam_jobs.known.index import KnownIndex
 from schemas.grouping import ExactOptions, Grouper, GroupOptions, NearOptions, PerceptualOptions
 from schemas.grouping_clusters import ClustersOptions, NeighboursOptions, RetrievedOptions
+from schemas.grouping_counts import StoredConcepts, StoredRepeats
 from schemas.grouping_known import KnownOptions, option_of
 from schemas.grouping_placeholders import PlaceholdersOptions
 from schemas.refusal import Refusal
@@ -44,6 +47,8 @@ FINDERS: Mapping[type[Grouper], type[beam.PTransform]] = {
     ClustersOptions: FindClusters,
     NeighboursOptions: FindNeighbours,
     PlaceholdersOptions: FindPlaceholders,
+    StoredConcepts: FindCounts,
+    StoredRepeats: FindCounts,
     RetrievedOptions: FindRetrieved,
 }
 

@@ -29,6 +29,9 @@ class RunFolder:
     def corpus(self, label: str, part: int) -> str:
         return join(self.work, "corpus", label, f"part-{shard_name(part)}.parquet")
 
+    def corpus_counts(self, label: str) -> str:
+        return join(self.work, "corpus", label, "counts.parquet")
+
     def preselected(self, part: int) -> str:
         return join(self.work, "preselected", f"part-{shard_name(part)}.parquet")
 
@@ -68,6 +71,9 @@ class RunFolder:
     def clusters(self, label: str, bucket: int) -> str:
         """A part of the table of a grouper's clusters."""
         return join(self.group_folder(label), "clusters", f"part-{shard_name(bucket)}.parquet")
+
+    def group_counts(self, label: str) -> str:
+        return join(self.group_folder(label), "counts.parquet")
 
     def centroids(self, label: str) -> str:
         return join(self.group_folder(label), "centroids.npy")

@@ -7,27 +7,27 @@ import pyarrow as pa
 import pytest
 
 from beam_jobs.corpus.hashing import KeyIndex, different, draws, joined, text_keys
-from beam_jobs.corpus.tallies import Counted, Spectrum, by_bucket, count, join_counted, settle
+from beam_jobs.corpus.tallies import Counted, Spectrum, by_bucket, count, join_counted, settle, totals_of
 
 
 def keys(*numbers: int) -> np.ndarray:
     return np.array(numbers, dtype=np.uint64)
 
 
-def totals(parts: dict[int, Counted], buckets: int, *, backwards: bool = False) -> tuple[Spectrum, dict[int, Counted]]:
+def totals(parts: dict[int, Counted], buckets: int, *, backwards: bool = False) -> tuple[Counted, dict[int, Counted]]:
     """What a stage finds out, bucket by bucket."""
     held: dict[int, list[bytes]] = {}
     for part, counted in sorted(parts.items(), reverse=backwards):
         for bucket, blob in by_bucket(counted, buckets, part=part):
             held.setdefault(bucket, []).append(blob)
-    spectra = []
+    packed = []
     answers: dict[int, list[bytes]] = {part: [] for part in parts}
     for blobs in held.values():
-        spectrum, told = settle(blobs)
-        spectra.append(spectrum)
+        settled, told = settle(blobs)
+        packed.append(settled.pack())
         for part, blob in told:
             answers[part].append(blob)
-    return Spectrum.joined(spectra), {part: parts[part].with_totals(answers[part]) for part in parts}
+    return totals_of([b"", *packed]), {part: parts[part].with_totals(answers[part]) for part in parts}
 
 
 def test_keys_of_texts_stay_what_they_are() -> None:
@@ -72,13 +72,15 @@ def test_counts_are_summed_by_key() -> None:
 @pytest.mark.parametrize("backwards", [False, True])
 def test_totals_come_back_to_every_part(buckets: int, backwards: bool) -> None:
     parts = {0: count(keys(1, 1, 2, 3)), 1: count(keys(2, 4)), 2: count(keys(1, 2, 5))}
-    spectrum, found = totals(parts, buckets, backwards=backwards)
+    together, found = totals(parts, buckets, backwards=backwards)
     assert {part: dict(zip(each.keys.tolist(), each.counts.tolist(), strict=True)) for part, each in found.items()} == {
         0: {1: 3, 2: 3, 3: 1},
         1: {2: 3, 4: 1},
         2: {1: 3, 2: 3, 5: 1},
     }
-    # Two keys are there three times, three once.
+    assert together.keys.tolist() == [1, 2, 3, 4, 5] and together.counts.tolist() == [3, 3, 1, 1, 1]
+    assert together.at(keys(5, 6, 1)).tolist() == [1, 0, 3]
+    spectrum = Spectrum.of(together.counts)
     assert spectrum.totals.tolist() == [1, 3] and spectrum.keys.tolist() == [3, 2]
 
 
@@ -95,9 +97,10 @@ def test_what_only_one_part_has_is_not_sent_back() -> None:
 def test_who_only_asks_adds_nothing() -> None:
     asking = next(iter(by_bucket(count(keys(1, 6)), 1, part=4, counted=False)))[1]
     giving = [next(iter(by_bucket(count(keys(1, 1, 6)), 1)))[1], next(iter(by_bucket(count(keys(1)), 1)))[1]]
-    spectrum, answers = settle([asking, *giving])
+    settled, answers = settle([asking, *giving])
     assert count(keys(1, 6)).with_totals([blob for _, blob in answers]).counts.tolist() == [3, 1]
-    assert spectrum.totals.tolist() == [1, 3]
+    assert settled.keys.tolist() == [1, 6] and settled.counts.tolist() == [3, 1]
+    assert len(totals_of([])) == 0
 
 
 def test_the_rank_is_the_lowest_place_of_those_of_one_count() -> None:

@@ -60,7 +60,7 @@ def count(work: str, section: list[object], *, parts: int, rows: int = 6, flags:
 @pytest.fixture
 def vocabulary(tmp_path: Path) -> str:
     path = tmp_path / "vocabulary.txt"
-    path.write_text("dog\nred\nred dog\n")
+    path.write_text("dog\nred\nred dog\nbird\n")
     return str(path)
 
 
@@ -87,6 +87,23 @@ def test_known_counts_of_a_corpus_in_two_parts(tmp_path: Path, vocabulary: str) 
     assert concepts["concept_counts"] == [[4, 4, 3], [4], [4], []]
     assert concepts["concept_probability"] == pytest.approx([1 - 0.5 * 0.5 / 3, 0.5, 0.5, 0.0])
     assert columns(work, "concepts", 0)["concepts"][2] is None
+    assert read_table(RunFolder(work).corpus_counts("concepts")).to_pydict() == {
+        "concept": ["dog", "red", "red dog", "bird"],
+        "text": [4, 4, 3, 0],
+    }
+
+
+def test_counts_of_concepts_in_each_language(tmp_path: Path, vocabulary: str) -> None:
+    work = write_parts(tmp_path, [ROWS[:2], ROWS[2:]])
+    count(work, [{"concepts": {"vocabulary": vocabulary, "per": "page_language"}}], parts=2)
+    assert columns(work, "concepts", 1)["concept_counts"] == [[4, 3, 3], [1], [4], [], None]
+    table = read_table(RunFolder(work).corpus_counts("concepts")).to_pylist()
+    assert [tuple(row.values()) for row in table] == [
+        ("de", "dog", 4),
+        ("de", "red", 3),
+        ("de", "red dog", 3),
+        ("en", "red", 1),
+    ]
 
 
 def many_rows() -> list[Row]:
@@ -131,7 +148,8 @@ def test_several_processes_write_the_same_bytes(tmp_path: Path, vocabulary: str)
         work = write_parts(tmp_path / str(len(flags)), [rows[::2], rows[1::2]])
         count(work, section, parts=2, rows=20_000_000, flags=flags)
         written.append({path.relative_to(work): path.read_bytes() for path in Path(work, "corpus").rglob("*.parquet")})
-    assert written[0] == written[1] and len(written[0]) == 4
+    # Two parts of each counter, and the table of concepts.
+    assert written[0] == written[1] and len(written[0]) == 5
 
 
 def test_a_sidecar_says_what_made_it_and_how_exact_it_is(tmp_path: Path) -> None:
@@ -186,7 +204,7 @@ def test_a_second_run_counts_nothing_again(
     assert main(["run", *launch]) == 0
     said = capsys.readouterr()
     assert "corpus      done before: 6 of 6" in said.out + said.err
-    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 2
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 3
 
 
 def test_another_vocabulary_needs_another_folder(
