@@ -14,6 +14,7 @@ from dataclasses import replace
 import apache_beam as beam
 
 from beam_jobs.accounting import Ticket
+from beam_jobs.aside import set_aside
 from beam_jobs.flow import FLOW, Run, Work
 from beam_jobs.lineage import Product
 from beam_jobs.progress import say, watching
@@ -31,8 +32,13 @@ class StageFailed(JobFailed):
 
 
 def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], runner: BeamRunner) -> None:
-    """Runs the stages in order; what is done is skipped. `remade` is another configuration's and is removed first."""
+    """Runs the stages in order; what is done is skipped. `remade` is another configuration's and is removed first,
+    but for the scores of another version of their scorer, which are set aside.
+    """
+    set_aside(run.folder, [product for product in remade if product.permanent])
     for product in remade:
+        if product.permanent:
+            continue
         # The ledger first: a kill in between must not leave one that tells of files which are gone.
         run.ledger(product.ledger).clear()
         remove_tree(run.output_folder(product))

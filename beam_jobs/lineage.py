@@ -13,7 +13,7 @@ from typing import Any
 
 from beam_jobs.corpus.counters import configuration
 from beam_jobs.extraction.options import ExtractOptions
-from beam_jobs.storage.ledger import Ledger
+from beam_jobs.storage.ledger import Ledger, Manifest
 from beam_jobs.storage.run_folder import RunFolder
 from filters.rules import columns_read
 from filters.scorer import Scorer
@@ -130,19 +130,30 @@ def difference(before: Any, now: Any, path: str = "") -> str:
 def check_folder(folder: RunFolder, products: Sequence[Product]) -> list[Product]:
     """The products whose outputs in the folder are another configuration's and may be made anew.
 
-    Raises Refusal when a permanent one is.
+    Raises Refusal when a permanent one is, unless it is of another version of its scorer: that is set aside.
     """
     remade = []
     for product in products:
         manifest = Ledger(folder.ledger(product.ledger)).read_manifest()
         if manifest is None or manifest.fingerprint == product.fingerprint:
             continue
-        if product.permanent:
+        if product.permanent and not is_outdated(manifest, product):
             found = difference(manifest.configuration, product.configuration)
             if manifest.configuration == product.configuration:
                 found = "an earlier stage differs"
+            other = "; give this one another name with `as`, or use another --work" if product.stage == "score" else ""
             raise Refusal(
-                f"{folder.work} holds {product.ledger} made with another configuration ({found}); use another --work"
+                f"{folder.work} holds {product.ledger} made with another configuration ({found})"
+                f"{other or '; use another --work'}"
             )
         remade.append(product)
     return remade
+
+
+def is_outdated(manifest: Manifest, product: Product) -> bool:
+    """Whether scores are of another version of the scorer that makes this product, or were made of such scores."""
+    if product.stage != "score":
+        return False
+    before, now = manifest.configuration["section"], product.configuration["section"]
+    same_scorer = (before["scorer"], before["label"]) == (now["scorer"], now["label"])
+    return same_scorer and (before["version"] != now["version"] or before == now)

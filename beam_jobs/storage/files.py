@@ -165,6 +165,18 @@ def remove_tree(folder: str) -> None:
         fs.rm(path, recursive=True)
 
 
+def move_tree(folder: str, to: str) -> None:
+    """Renames a folder with all that is in it; nothing where it is absent. An object store copies and deletes."""
+    fs, path = _split(folder)
+    target = _split(to)[1]
+    if not fs.exists(path):
+        return
+    if isinstance(fs, LocalFileSystem):
+        os.replace(path, target)
+    else:
+        fs.mv(path, target, recursive=True)
+
+
 def remove_file(url: str) -> None:
     """Deletes a file; nothing where it is absent."""
     fs, path = _split(url)

@@ -47,8 +47,11 @@ class RunFolder:
     def image_stats(self, shard: int) -> str:
         return join(self.work, "images", f"{shard_name(shard)}_stats.json")
 
+    def score_folder(self, label: str) -> str:
+        return join(self.work, "scores", label)
+
     def scores(self, label: str, shard: int) -> str:
-        return join(self.work, "scores", label, f"{shard_name(shard)}.parquet")
+        return join(self.score_folder(label), f"{shard_name(shard)}.parquet")
 
     def embeddings(self, label: str) -> str:
         return join(self.work, "embeddings", label)
