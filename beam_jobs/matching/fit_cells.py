@@ -7,6 +7,8 @@ faiss's, with a fixed seed, number of rounds and number of threads.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from beam_jobs.matching.vectors import Floats, Indices
 
 ROUNDS = 10
 FIT_THREADS = 4
+_WORTH_THREADS = 10**10
 # Up to so many rows all pairs are compared, in one block; cells are then labels only.
 ONE_BLOCK_ROWS = 16_384
 HELD_OUT = 8192
@@ -72,14 +75,25 @@ def fit_cells(sample: Floats, *, rows: int, cells: int, cosine: float, recall: f
     )
 
 
+@contextmanager
+def fit_threads(multiplications: int) -> Iterator[None]:
+    """The threads of a fit, as many on every machine: one where several would mostly wait for each other."""
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(FIT_THREADS if multiplications >= _WORTH_THREADS else 1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
 def kmeans(rows: Floats, cells: int, seed: int, *, rounds: int = ROUNDS, begin: Floats | None = None) -> Floats:
     import faiss
 
     if cells >= len(rows) and begin is None:
         return np.ascontiguousarray(rows[:cells])
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(FIT_THREADS)
-    try:
+    with fit_threads(len(rows) * cells * rows.shape[1] * rounds):
         kmeans = faiss.Kmeans(
             rows.shape[1],
             cells,
@@ -90,8 +104,6 @@ def kmeans(rows: Floats, cells: int, seed: int, *, rounds: int = ROUNDS, begin: 
             max_points_per_centroid=len(rows),
         )
         kmeans.train(np.ascontiguousarray(rows), init_centroids=begin)
-    finally:
-        faiss.omp_set_num_threads(threads)
     return np.asarray(kmeans.centroids, dtype=np.float32)
 
 
