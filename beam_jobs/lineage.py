@@ -26,7 +26,7 @@ from schemas.tables import PLANNED
 
 # Raised when a stage would make other bytes of the same inputs and configuration.
 VERSIONS = {
-    "extract": 1,
+    "extract": 2,
     "corpus": 1,
     "preselect": 1,
     "download": 2,
@@ -76,10 +76,12 @@ def lineage_of(
     sources: Sequence[Source],
     scorers: Sequence[Scorer],
     indexes: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
+    blocklist: Mapping[str, Any] | None = None,
 ) -> Lineage:
     """The products of a recipe over sources, scored by these scorers of the recipe's list.
 
-    indexes: what stands for the indexes that a grouper holds images against, by its label.
+    indexes: what stands for the indexes that a grouper holds images against, by its label. blocklist: what stands for
+    the lists of hashes that are not stored.
     """
     lineage = Lineage()
     given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
@@ -91,7 +93,10 @@ def lineage_of(
     planning = {**recipe.section("preselect"), "text_facts": _text_facts(columns_read(recipe.preselect))}
     lineage.add("preselect", "preselect", planning, after=["extract", *counted], permanent=True)
     lineage.add("preselect", "planned", planning, after=["preselect"], permanent=True)
-    lineage.add("download", "download", recipe.section("download"), after=["planned"], permanent=True)
+    download = (
+        recipe.section("download") if blocklist is None else {**recipe.section("download"), "blocklist": blocklist}
+    )
+    lineage.add("download", "download", download, after=["planned"], permanent=True)
     scored = [f"score/{scorer.label}" for scorer in scorers]
     for ledger, scorer in zip(scored, scorers, strict=True):
         read = list(dict.fromkeys(f"score/{need.label}" for need in scorer.needs))

@@ -13,21 +13,25 @@ PAIRS = pa.schema(
         ("uid", pa.string()),
         ("url", pa.string()),
         ("text", pa.string()),
+        ("clean_text", pa.string()),  # without tags, entities, invisible characters and needless spaces
         ("alt_state", pa.string()),  # text | empty | missing
         ("text_source", pa.string()),  # alt | title | figcaption | aria_label | og | table | caption
         ("page_url", pa.string()),
         ("src", pa.string()),  # the reference as the page writes it
+        ("reference", pa.string()),  # where it stood: src | srcset | picture | lazy | noscript | og
         ("title", pa.string()),  # of the element
         ("figcaption", pa.string()),
         ("page_title", pa.string()),
         ("page_language", pa.string()),  # as the page declares it
+        ("detected_language", pa.string()),  # of the page's text, where that is clear; null for a WAT, which has none
         ("heading", pa.string()),  # the nearest heading before
         ("text_before", pa.string()),
         ("text_after", pa.string()),
         ("position", pa.int32()),  # 0-based, among the images of its page
         ("declared_width", pa.int32()),
         ("declared_height", pa.int32()),
-        ("licence", pa.string()),
+        ("licence", pa.string()),  # the image's own, else its page's
+        ("page_licence", pa.string()),
         ("opt_out", pa.string()),  # directives found, joined by a comma; null when none
         ("source", pa.string()),  # file or URL that the row came from
         ("source_offset", pa.int64()),  # record offset, or row number

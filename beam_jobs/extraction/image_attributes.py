@@ -24,17 +24,22 @@ _NOTHING = ("{", "[", "#", ".")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One way in which an element names its image. `origin`: src, srcset, picture, lazy or og."""
+    """One way in which an element names its image. `origin`: src, srcset, picture, lazy, noscript or og."""
 
     origin: str
     src: str
 
 
-def references_of(given: Attributes, picture: LexborNode | None = None) -> tuple[Reference, ...]:
-    """How an `<img>` names its image: src first, then the best of each other way; equal references once."""
+def references_of(
+    given: Attributes, picture: LexborNode | None = None, *, origin: str = "src"
+) -> tuple[Reference, ...]:
+    """How an `<img>` names its image: src first, then the best of each other way; equal references once.
+
+    origin: what its src counts as.
+    """
     if picture is None and _OTHER_WAYS.isdisjoint(given):
-        return (Reference("src", given.get("src") or ""),)
-    found = [Reference("src", given["src"] or "")] if "src" in given else []
+        return (Reference(origin, given.get("src") or ""),)
+    found = [Reference(origin, given["src"] or "")] if "src" in given else []
     found.extend(_best("srcset", [given.get("srcset") or ""]))
     if picture is not None:
         sources = [child.attributes for child in picture.iter() if child.tag == "source"]
@@ -46,7 +51,7 @@ def references_of(given: Attributes, picture: LexborNode | None = None) -> tuple
     distinct: dict[str, Reference] = {}
     for reference in found:
         distinct.setdefault(reference.src, reference)
-    return tuple(distinct.values()) or (Reference("src", ""),)
+    return tuple(distinct.values()) or (Reference(origin, ""),)
 
 
 def pixels(value: str | None) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 LEARNING_DIRECTIVES = ("noai", "noimageai", "noml", "tdm-reservation")
 INDEX_DIRECTIVES = ("noindex", "noimageindex", "none")
 
-ALL_REFERENCES = ("src", "srcset", "picture", "lazy", "og")
+ALL_REFERENCES = ("src", "srcset", "picture", "lazy", "noscript", "og")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ metadata, and its images in document order with the text around them. References
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _UNREAD = frozenset({"script", "style", "template", "textarea", "title"})
 _ANCESTORS = 24
 _HEADING_CHARACTERS = 300
 _NEIGHBOURS = 200
+_WORDS = 2_000
 
 
 @dataclass(slots=True)
@@ -45,14 +47,20 @@ class Image:
 
 @dataclass(slots=True)
 class Page:
-    """What a page says of itself and of its images. metas: (name or property, content), names in lower case."""
+    """What a page says of itself and of its images.
+
+    metas: (name or property, content), names in lower case. licences: of images, by reference. words: the beginning of
+    its text, where it has images.
+    """
 
     title: str | None = None
     language: str | None = None
     base: str | None = None
     metas: list[tuple[str, str]] = field(default_factory=list)
     licence: str | None = None
+    licences: Mapping[str, str] = field(default_factory=dict)
     images: list[Image] = field(default_factory=list)
+    words: str = ""
     encoding: str = ""
 
 
@@ -72,12 +80,12 @@ def read_page(data: bytes, *, charset: str | None = None, context_characters: in
     page = Page(encoding=encoding)
     _read_head(tree, page)
     licences = find_licences(tree, text, page.metas)
-    page.licence = licences.page
+    page.licence, page.licences = licences.page, licences.images
     root = tree.root
     if root is not None and tree.css_first("img") is not None:
         reader = _BodyReader(licences, context_characters)
         reader.read(root)
-        page.images = reader.images
+        page.images, page.words = reader.images, reader.words()
     return page
 
 
@@ -153,7 +161,8 @@ class _BodyReader:
 
     def _image(self, node: LexborNode) -> None:
         given = node.attributes
-        figure, picture = _surroundings(node)
+        around = _Around(node, self._licences)
+        figure = around.figure
         image = Image(
             alt=(given["alt"] or "") if "alt" in given else None,
             title=given.get("title"),
@@ -162,8 +171,8 @@ class _BodyReader:
             position=len(self.images),
             width=pixels(given.get("width")),
             height=pixels(given.get("height")),
-            licence=None if figure is None else self._licences.figures.get(figure),
-            references=references_of(given, picture),
+            licence=around.licence,
+            references=references_of(given, around.picture, origin="noscript" if around.unscripted else "src"),
         )
         if figure is not None:
             self._captioned.append((figure, image))
@@ -171,11 +180,24 @@ class _BodyReader:
         self._places.append(len(self._texts))
 
     def _caption(self, node: LexborNode) -> None:
-        figure, _ = _surroundings(node)
+        figure = _Around(node, self._licences).figure
         if figure is not None and figure not in self._captions:
             words = " ".join(node.text(separator=" ").split())
             if words:
                 self._captions[figure] = words
+
+    def words(self) -> str:
+        """The beginning of the page's text."""
+        parts: list[str] = []
+        length = 0
+        for place in range(len(self._texts)):
+            words = self._words(place)
+            if words:
+                parts.append(words)
+                length += len(words) + 1
+                if length > _WORDS:
+                    break
+        return " ".join(parts)[:_WORDS]
 
     def _heading_words(self) -> str | None:
         if self._heading_text is None and self._heading is not None:
@@ -214,20 +236,34 @@ class _BodyReader:
         return " ".join(parts)
 
 
-def _surroundings(node: LexborNode) -> tuple[int | None, LexborNode | None]:
-    """The id of the nearest enclosing `<figure>`, and the `<picture>` whose image this is."""
-    picture = None
-    above = node.parent
-    for step in range(_ANCESTORS):
-        if above is None:
-            break
-        tag = above.tag
-        if tag == "figure":
-            return above.mem_id, picture
-        if step == 0 and tag == "picture":
-            picture = above
-        above = above.parent
-    return None, picture
+class _Around:
+    """What encloses an element.
+
+    figure: the id of the nearest `<figure>`. picture: the `<picture>` whose image it is. unscripted: whether it is for
+    those who run no scripts. licence: of the nearest block that states one.
+    """
+
+    __slots__ = ("figure", "licence", "picture", "unscripted")
+
+    def __init__(self, node: LexborNode, licences: Licences) -> None:
+        self.figure: int | None = None
+        self.picture: LexborNode | None = None
+        self.licence: str | None = None
+        self.unscripted = False
+        above = node.parent
+        for step in range(_ANCESTORS):
+            if above is None:
+                break
+            tag = above.tag
+            if step == 0 and tag == "picture":
+                self.picture = above
+            elif tag == "noscript":
+                self.unscripted = True
+            elif tag == "figure" and self.figure is None:
+                self.figure = above.mem_id
+            if licences.blocks and self.licence is None:
+                self.licence = licences.blocks.get(above.mem_id)
+            above = above.parent
 
 
 def _last_words(text: str, characters: int) -> str | None:

@@ -13,12 +13,15 @@ from beam_jobs.extraction.consent import directives_of, forbidding
 from beam_jobs.extraction.image_attributes import Reference
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.page import Image, Page, read_page
-from beam_jobs.extraction.references import document_base, resolve
+from beam_jobs.extraction.references import document_base, join, resolve
 from beam_jobs.extraction.rows import clean, pair_values, shown
+from filters.language import detect
 from schemas.reasons import Failed
 
 _OG_IMAGES = ("og:image", "og:image:url", "og:image:secure_url")
 _OG_TEXTS = ("og:image:alt", "og:title")
+_LEAST_WORDS = 20  # characters
+_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,14 @@ def page_rows(found: FoundPage, options: ExtractOptions) -> Iterator[dict[str, A
     base = document_base(page.base, found.url)
     directives = directives_of(page.metas, found.headers, agent=options.agent)
     forbidden = forbidding(directives, options) if options.honour_opt_out else None
+    licences = _resolved(page.licences, base)
+    page.licence = page.licence or licences.get(found.url)
     shared = {
         "page_url": found.url,
         "page_title": page.title,
         "page_language": page.language or _content_language(found.headers),
+        "detected_language": _detected(page),
+        "page_licence": page.licence,
         "opt_out": ",".join(directives) or None,
         "source": found.source,
         "source_offset": found.offset,
@@ -51,9 +58,9 @@ def page_rows(found: FoundPage, options: ExtractOptions) -> Iterator[dict[str, A
         context = {**shared, **_context(image, page.licence)}
         for text_source, text, alt_state in _texts(image):
             told = {**context, "text_source": text_source, "alt_state": alt_state}
-            yield from _reference_rows(image.references, text, base, told, options, forbidden)
+            yield from _reference_rows(image.references, text, base, told, licences, options, forbidden)
     if "og" in options.references:
-        yield from _og_rows(page, base, {**shared, "licence": page.licence}, options, forbidden)
+        yield from _og_rows(page, base, {**shared, "licence": page.licence}, licences, options, forbidden)
 
 
 def _context(image: Image, page_licence: str | None) -> dict[str, Any]:
@@ -83,6 +90,7 @@ def _reference_rows(
     text: str,
     base: str,
     told: dict[str, Any],
+    licences: Mapping[str, str],
     options: ExtractOptions,
     forbidden: str | None,
 ) -> Iterator[dict[str, Any]]:
@@ -105,13 +113,20 @@ def _reference_rows(
             **told,
             **pair_values(text, url),
             "src": shown(clean(reference.src)),
+            "reference": reference.origin,
+            "licence": licences.get(url, told["licence"]),
             "reason": reason,
             "message": message,
         }
 
 
 def _og_rows(
-    page: Page, base: str, shared: dict[str, Any], options: ExtractOptions, forbidden: str | None
+    page: Page,
+    base: str,
+    shared: dict[str, Any],
+    licences: Mapping[str, str],
+    options: ExtractOptions,
+    forbidden: str | None,
 ) -> Iterator[dict[str, Any]]:
     """The images that a page shows to others (Open Graph), each with the text given for it, or the title."""
     named = [(name, content) for name, content in page.metas if name.startswith("og:") and content.strip()]
@@ -126,8 +141,23 @@ def _og_rows(
             if following == _OG_TEXTS[0]:
                 text = value
         told = {**shared, "text_source": "og", "alt_state": "text" if text else "missing"}
-        yield from _reference_rows((Reference("og", content.strip()),), text, base, told, options, forbidden)
+        yield from _reference_rows((Reference("og", content.strip()),), text, base, told, licences, options, forbidden)
 
 
 def _content_language(headers: Mapping[str, Sequence[str]]) -> str | None:
     return next((value.strip() for value in headers.get("content-language", ()) if value.strip()), None)
+
+
+def _resolved(licences: Mapping[str, str], base: str) -> dict[str, str]:
+    """Licences of images by URL."""
+    joined = ((join(reference, base), licence) for reference, licence in licences.items())
+    return {url: licence for url, licence in joined if url is not None}
+
+
+def _detected(page: Page) -> str | None:
+    """The language of the page's text, where that is clear."""
+    words = page.words or page.title or ""
+    if len(words) < _LEAST_WORDS:
+        return None
+    ((language, score),) = detect([words])
+    return language if score >= _SURE else None

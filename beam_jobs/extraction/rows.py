@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from beam_jobs.extraction.clean_alt import clean_alt
 from schemas.keys import uid
 from schemas.tables import PAIRS
 
@@ -70,7 +71,8 @@ def _array(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 def pair_values(text: str, url: str, *, identity: str | None = None) -> dict[str, Any]:
     """The columns that every row has; a given identity is kept as it is."""
-    return {"uid": identity if identity is not None else uid(text, url), "url": url, "text": text}
+    known = identity if identity is not None else uid(text, url)
+    return {"uid": known, "url": url, "text": text, "clean_text": clean_alt(text)}
 
 
 def clean(text: str) -> str:

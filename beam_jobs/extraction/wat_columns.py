@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from beam_jobs.extraction.clean_alt import clean_alts
 from beam_jobs.extraction.consent import forbidding
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.rows import shown
@@ -90,22 +91,27 @@ class WatRows:
         """The rows so far, as one batch; none remain."""
         rows = len(self._urls)
         at = pa.array(np.repeat(np.arange(len(self._pages)), self._sizes))
-        filled = self._texts if all(self._texts) else [text or "" for text in self._texts]
+        filled = [text or "" for text in self._texts]
         pairs = zip(filled, self._urls, strict=True)
         sources = [shown(source) for source in self._sources] if self._failures else self._sources
         reasons, messages = self._reasons(at)
+        words = _strings(filled)
+        licences = _strings([page.licence for page in self._pages]).take(at)
         columns = {
             "uid": _strings([_md5(f"{text}{url}".encode()).hexdigest() for text, url in pairs]),
             "url": _strings(self._urls),
-            "text": _strings(filled),
+            "text": words,
+            "clean_text": clean_alts(filled, words),
             "alt_state": _alt_states(self._texts),
             "text_source": pa.repeat("alt", rows),
             "page_url": _strings([page.url for page in self._pages]).take(at),
             "src": _strings(sources),
+            "reference": pa.repeat("src", rows),
             "page_title": _strings([page.title for page in self._pages]).take(at),
             "page_language": _strings([page.language for page in self._pages]).take(at),
             "position": pa.array(self._places, pa.int32()),
-            "licence": _strings([page.licence for page in self._pages]).take(at),
+            "licence": licences,
+            "page_licence": licences,
             "opt_out": _strings([",".join(page.directives) or None for page in self._pages]).take(at),
             "source": pa.repeat(self._name, rows),
             "source_offset": pa.array(self._offsets, pa.int64()).take(at),

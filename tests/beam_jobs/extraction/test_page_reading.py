@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from beam_jobs.extraction.clean_alt import clean_alt, clean_alts
 from beam_jobs.extraction.image_attributes import pixels
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.page import read_page
@@ -36,14 +38,17 @@ def test_a_row() -> None:
         "uid": uid("  A snowy owl ", "http://host.test/owl%201.jpg#x"),
         "url": "http://host.test/owl%201.jpg#x",
         "text": "  A snowy owl ",
+        "clean_text": "A snowy owl",
         "alt_state": "text",
         "text_source": "alt",
         "page_url": PAGE,
         "src": "../owl 1.jpg#x",
+        "reference": "src",
         "title": "Bubo",
         "figcaption": "A snowy owl",
         "page_title": "Birds of Europe",
         "page_language": "de",
+        "detected_language": "en",
         "heading": "Owls here",
         "text_before": "Owls here An owl sits.",
         "text_after": "A snowy owl It flew away.",
@@ -51,6 +56,7 @@ def test_a_row() -> None:
         "declared_width": 640,
         "declared_height": None,
         "licence": None,
+        "page_licence": None,
         "opt_out": None,
         "source": "page.html",
         "source_offset": 7,
@@ -88,7 +94,12 @@ def test_every_distinct_reference_of_an_element() -> None:
     html = """<picture><source type="image/webp" srcset="p-400.webp 400w, p-1600.webp 1600w">
       <source type="image/svg+xml" srcset="p.svg"><img src="p.jpg" srcset="p.jpg 1x, p-2x.jpg 2x"
       data-src="p.jpg" data-srcset="lazy-1.jpg 1x, lazy-3.jpg 3x" alt="p"></picture>"""
-    assert [row["src"] for row in rows_of(html)] == ["p.jpg", "p-2x.jpg", "p-1600.webp", "lazy-3.jpg"]
+    assert [(row["src"], row["reference"]) for row in rows_of(html)] == [
+        ("p.jpg", "src"),
+        ("p-2x.jpg", "srcset"),
+        ("p-1600.webp", "picture"),
+        ("lazy-3.jpg", "lazy"),
+    ]
     assert [row["src"] for row in rows_of(html, references=("src",))] == ["p.jpg"]
     assert {row["position"] for row in rows_of(html)} == {0}
 
@@ -97,6 +108,8 @@ def test_lazy_images() -> None:
     html = """<img src="data:image/gif;base64,R0lG" data-src="/real.jpg" alt="x">
       <noscript><img src="/real.jpg" alt="x"></noscript>
       <img data-lazy-src="b.jpg" data-lazy="true" data-original="{}" alt="y">"""
+    assert [row["reference"] for row in rows_of(html)] == ["src", "lazy", "noscript", "lazy"]
+    assert ends(html, references=("noscript",)) == [("http://host.test/real.jpg", None)]
     assert ends(html) == [
         ("data:image/gif;base64,R0lG", "unsupported_scheme"),
         ("http://host.test/real.jpg", None),
@@ -171,15 +184,67 @@ def test_heading_is_the_nearest_before() -> None:
         ),
         ('<script type="application/ld+json">{"license": broken</script>', None),
         ('<meta name="dcterms.license" content="https://l.test/dc">', "https://l.test/dc"),
+        ('<p about="http://host.test/folder/page.html"><a rel="license" href="/me">x</a></p>', "/me"),
+        ('<a rel="cc:license" href="https://l.test/cc">x</a>', "https://l.test/cc"),
     ],
 )
 def test_page_licence(html: str, expected: str | None) -> None:
-    assert [row["licence"] for row in rows_of(html + "<img src=a>")] == [expected]
+    (row,) = rows_of(html + "<img src=a>")
+    assert (row["licence"], row["page_licence"]) == (expected, expected)
 
 
-def test_the_licence_of_a_figure_is_its_images() -> None:
-    html = "<link rel=license href=/page><figure><img src=a><a rel=license href=/figure>x</a></figure><img src=b>"
-    assert [row["licence"] for row in rows_of(html)] == ["/figure", "/page"]
+@pytest.mark.parametrize(
+    "own",
+    [
+        "<figure><img src=a.png><a rel=license href=/own>x</a></figure>",
+        "<p itemscope itemtype='https://schema.org/ImageObject'><img src=a.png><a itemprop=license href=/own>x</a></p>",
+        "<div typeof='schema:ImageObject'><p><img src=a.png></p><a property='cc:license' href=/own>x</a></div>",
+        "<img src=a.png><p about='a.png'><a rel='license' href=/own>x</a></p>",
+        '<img src=a.png><script type="application/ld+json">'
+        '{"@type":"ImageObject","contentUrl":"/folder/a.png","license":"/own"}</script>',
+        '<img src=a.png><script type="application/ld+json">{"@graph":[{"@type":["ImageObject"],'
+        '"url":"http://host.test/folder/a.png","license":{"@id":"/own"}}]}</script>',
+    ],
+    ids=["figure", "microdata", "RDFa type", "RDFa about", "JSON-LD", "JSON-LD graph"],
+)
+def test_what_is_said_of_an_image_is_said_of_no_other(own: str) -> None:
+    rows = rows_of(own + "<link rel=license href=/page><img src=b.png>")
+    assert [(row["licence"], row["page_licence"]) for row in rows] == [("/own", "/page"), ("/page", "/page")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A red square", "A red square"),
+        ("  A\tred \n square ", "A red square"),
+        ("fish &amp; chips &#8211; caf&eacute;", "fish & chips – café"),
+        ("AT&T; R&D, a & b", "AT&T; R&D, a & b"),
+        ("a <b>bold</b> <br/>word", "a bold word"),
+        ("1 < 2 and 3 > 2, I <3 owls", "1 < 2 and 3 > 2, I <3 owls"),
+        ("\ufeffze\u200bro\u00adwidth\u202e", "zerowidth"),
+        ("e\u0301te\u0301", "été"),
+        ("\u200d👩\u200d🚀 \u0641\u200c\u06cc", "\u200d👩\u200d🚀 \u0641\u200c\u06cc"),
+        ("\x00\x1f", ""),
+    ],
+)
+def test_cleaned_texts(text: str, expected: str) -> None:
+    assert clean_alt(text) == expected
+    column = pa.array([text, "plain"], pa.string())
+    assert clean_alts([text, "plain"], column).to_pylist() == [expected, "plain"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Die Eule sitzt auf einem Ast und schaut in die Nacht hinaus.", "de"),
+        ("Сова сидит на ветке и смотрит в ночь, пока все спят.", "ru"),
+        ("x1 y2", None),
+        ("", None),
+    ],
+)
+def test_detected_language(text: str, expected: str | None) -> None:
+    (row,) = rows_of(f"<html lang=xx><p>{text}</p><script>this is English and no text of the page</script><img src=a>")
+    assert (row["page_language"], row["detected_language"]) == ("xx", expected)
 
 
 @pytest.mark.parametrize(

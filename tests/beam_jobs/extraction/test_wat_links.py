@@ -92,14 +92,18 @@ def test_context_columns(wat_record: Record) -> None:
         "Link": [{"path": "LINK@/href", "url": "https://l.test/by", "rel": "license"}],
     }
     first = wat_record("http://h.test/", LINKS[:1])
-    (row,), _ = rows_of(first + wat_record("http://h.test/", [image("x"), image("y", "z")], head=head))
+    (row,), _ = rows_of(first + wat_record("http://h.test/", [image("x"), image("y", " z&amp;")], head=head))
     expected = {
-        "text": "z",
+        "text": " z&amp;",
+        "clean_text": "z&",
+        "reference": "src",
+        "detected_language": None,
         "alt_state": "text",
         "text_source": "alt",
         "page_title": "The title",
         "page_language": "fr",
         "licence": "https://l.test/by",
+        "page_licence": "https://l.test/by",
         "opt_out": "noai",
         "reason": "opted_out",
         "message": "the page says noai",
