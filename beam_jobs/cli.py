@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from beam_jobs.cli_known import add_index, add_known_arguments
-from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.cli_search import add_faiss
+from beam_jobs.cli_truth import add_truth
+from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
 from schemas.refusal import JobFailed, Refusal
@@ -37,6 +38,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues, _add_world, _add_demo):
         add(commands)
+    add_truth(commands, _command)
     add_index(commands, _command)
     add_faiss(commands, _command)
     return parser

@@ -34,7 +34,7 @@ VERSIONS = {
     "group": 1,
     "select": 1,
     "write": 1,
-    "report": 1,
+    "report": 2,
 }
 
 

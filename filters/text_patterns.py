@@ -57,7 +57,12 @@ PATTERNS: Mapping[str, Pattern] = {
     ),
     "has_url": Pattern(
         "whether the text holds a URL or a bare .com, .net, .org, .edu, .gov, .info or .io name",
-        (r"\b(?:https?|ftp)://\S", r"\bwww\.[a-z0-9]", r"\b[a-z0-9][a-z0-9\-]*\.(?:com|net|org|edu|gov|info|io)\b"),
+        (
+            r"\b(?:https?|ftp)://\S",
+            r"\bwww\.[a-z0-9]",
+            # Not what stands behind the @ of an e-mail address.
+            r"(?:^|[^a-z0-9@._%+\-])[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:com|net|org|edu|gov|info|io)\b",
+        ),
     ),
     "has_email": Pattern(
         "whether the text holds an e-mail address",

@@ -7,7 +7,7 @@ other, once for the counts and, where there are duplicates to show, once for the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,9 +27,10 @@ from beam_jobs.report.shard_rows import (
     iter_rows,
     numeric_columns,
 )
+from beam_jobs.report.text_truth import measure_texts, text_entries
 from beam_jobs.report.thresholds import Cut, Step, cuts_of, steps_of
 from beam_jobs.report.tops import TopCounter
-from beam_jobs.report.truth import Measured, Truth, agreeing_columns
+from beam_jobs.report.truth import Finder, Measured, Truth, agreeing_columns
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.reasons import KEPT
@@ -156,8 +157,14 @@ def gather(
         galleries=tuple(clustered for clustered in galleries if clustered.rows),
         cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates, galleries), told[:CARD_COLUMNS]),
         dropped_texts=dropped_before_download(folder, parts, before, each=TEXTS_A_REASON, parts_read=PARTS_READ),
-        measured=against.measure(cuts) if against else None,
+        measured=against.measure(cuts, _drawn(recipe)) if against else None,
     )
+
+
+def _drawn(recipe: Mapping[str, Any]) -> list[Finder]:
+    """The recipe's scorers of texts, on texts drawn for that; they say so."""
+    found = measure_texts(entries=text_entries(recipe.get("score") or ()))
+    return [replace(finder, name=f"{finder.name} (drawn texts)") for finder in found]
 
 
 def _places(

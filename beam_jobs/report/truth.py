@@ -22,7 +22,7 @@ from beam_jobs.storage.parquet import iter_batches, read_table
 from beam_jobs.storage.run_folder import RunFolder
 from schemas import reasons as row_reasons
 
-_COLUMNS = ("page_url", "position", "label", "detail", "expected", "duplicate_group", "sha256")
+_COLUMNS = ("page_url", "position", "label", "detail", "language", "expected", "duplicate_group", "sha256")
 _RIGHT, _WRONG = ("good", "non_english"), ("wrong",)
 _FAILED, _NEVER_FOUND = "failed", "never found"
 Key = tuple[str, int]
@@ -98,8 +98,8 @@ class Truth:
                 if row["reason"] is None:
                     self._fetched.append({**row, "truth": self._truth[key]})
 
-    def measure(self, cuts: Sequence[Cut]) -> Measured:
-        """To be called once all rows were added."""
+    def measure(self, cuts: Sequence[Cut], drawn: Sequence[Finder] = ()) -> Measured:
+        """To be called once all rows were added. drawn: what was measured on texts that are no row's."""
         outcomes: dict[str, Counter[str]] = {}
         for key, truth in self._truth.items():
             ended = self._ended.get(key, _NEVER_FOUND)
@@ -113,7 +113,8 @@ class Truth:
         similar = [
             cut for cut in cuts if cut.column.endswith("similarity") and cut.keeps_high and cut.value is not None
         ]
-        finders = [*self._texts(), *self._mismatches(similar), *self._copies(), *self._failures()]
+        finders = [self._kept(), *self._texts(), *self._languages(), *self._mismatches(similar), *self._copies()]
+        finders += [*self._failures(), *drawn]
         columns = dict.fromkeys(cut.column for cut in similar)
         return Measured(
             rows=len(self._truth),
@@ -145,6 +146,24 @@ class Truth:
             if column in known:
                 finders.append(self._finder(column, label.replace("_", " "), _is(column), _labelled(label)))
         return finders
+
+    def _kept(self) -> Finder:
+        """The whole recipe: of each picture that has a right text anywhere, one pair with such a text is sought."""
+        kept = [truth for key, truth in self._truth.items() if self._ended.get(key) == row_reasons.KEPT]
+        pictures = [
+            {truth["duplicate_group"] for truth in rows if truth["label"] in _RIGHT and truth["expected"] == "ok"}
+            for rows in (kept, self._truth.values())
+        ]
+        return Finder("kept", "one pair with a right text a picture", len(kept), len(pictures[0]), len(pictures[1]))
+
+    def _languages(self) -> list[Finder]:
+        known = self._fetched[0].keys() if self._fetched else ()
+        asked = (("language", "en", "en", "English"), ("script", "Jpan", "ja", "Japanese"))
+        return [
+            self._finder(f"{column} = '{value}'", seeks, _equals(column, value), _equals("language", code))
+            for column, value, code, seeks in asked
+            if column in known
+        ]
 
     def _mismatches(self, cuts: Sequence[Cut]) -> list[Finder]:
         return [
@@ -183,6 +202,10 @@ class Truth:
         histogram = Histogram(choose_bins(values))
         histogram.add(values, kinds)
         return Separation(column, histogram, auc(values[kinds == KEPT], values[kinds == CUT]))
+
+
+def _equals(column: str, value: str) -> Callable[[Any], bool]:
+    return lambda row: bool(row[column] == value)
 
 
 def _is(column: str) -> Callable[[Any], bool]:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from selectolax.lexbor import LexborHTMLParser
 
+from beam_jobs.cli import main
 from beam_jobs.report.gather import gather
 from beam_jobs.report.page import render
 from beam_jobs.report.truth import Measured, agreeing_columns, auc
@@ -36,6 +38,7 @@ def _write_truth(folder: RunFolder, shards: int, url: str) -> None:
                 "position": pair["position"],
                 "label": "vague" if pair["text"] == "img" else "wrong" if wrong else "good",
                 "detail": "other_scene" if wrong else "",
+                "language": "en",
                 "expected": pair["reason"] or "ok",
                 "duplicate_group": group if group and group != denied else f"alone-{len(rows)}",
                 "sha256": pair["uid"],
@@ -45,11 +48,16 @@ def _write_truth(folder: RunFolder, shards: int, url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def against(made_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def truth(made_run: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     url = str(tmp_path_factory.mktemp("truth") / "truth.parquet")
     _write_truth(made_run.folder, 3, url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def against(made_run: Any, truth: str) -> Any:
     task = made_run.task
-    return gather(task.work, task.recipe_name, task.recipe, task.ledgers, truth=url)
+    return gather(task.work, task.recipe_name, task.recipe, task.ledgers, truth=truth)
 
 
 def test_precision_and_recall_are_those_that_the_truth_was_made_for(against: Any, made_run: Any) -> None:
@@ -67,6 +75,8 @@ def test_precision_and_recall_are_those_that_the_truth_was_made_for(against: Any
     assert near.found == against.duplicates[1].duplicates
     assert near.found - near.right in (1, 2)
     assert near.sought == near.right
+    kept = finders["kept"]
+    assert (kept.found, kept.found - kept.right) == (69, (values[values >= 0.3] < 0.25).sum())
     failures = finders["failure classes"]
     assert (failures.found, failures.right, failures.sought) == (53, 6, 6)
     [separation] = measured.separations
@@ -88,10 +98,24 @@ def test_the_page_has_a_section_for_it(against: Any, made_run: Any) -> None:
     assert [link.text() for link in tree.css(".toc a")][-3:] == ["Ground truth", "Images", "Making"]
     assert tree.css_first("#truth .maker").text() == "AUC 1.0000"
     assert [row.css_first("th").text() for row in tree.css("#truth .finders tbody tr")] == [
+        "kept",
         "clip_similarity < 0.3",
         "near_duplicate_of",
         "failure classes",
     ]
+
+
+def test_the_command_tells_it_too(
+    made_run: Any, truth: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "base.yaml"
+    recipe.write_text(yaml.safe_dump(made_run.task.recipe))
+    assert main(["truth", "--work", made_run.task.work, "--recipe", str(recipe), "--truth", truth]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "240 image references of the embedded world, recipe base"
+    assert lines[2].split()[0] == "kept" and lines[2].split()[-5] == "69"
+    assert "clip_similarity: area under the ROC curve 1.0000 (right texts from wrong ones)" in lines
+    assert lines[-1].startswith("  ") and "vague: text_too_short 16" in "\n".join(lines)
 
 
 def test_the_area_under_the_curve() -> None:
