@@ -48,13 +48,13 @@ class Clip(Scorer):
     pretrained: str | None = option(None, "open_clip's tag of published weights, or a checkpoint's path")
     text: str = option("text", "the column of texts")
     precision: str = option("auto", "auto, fp32, or autocast to bf16 or fp16")
-    batch_size: int = option(64, "rows in one forward pass")
+    batch_size: int | None = option(None, "rows in one forward pass; none: 64 on a CPU, what fits on a GPU, up to 512")
     embeddings: bool = option(True, "whether to store the embeddings")
 
     def check(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS, where="scorer 'clip'")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise Refusal(f"scorer 'clip': batch_size must be at least 1; given {self.batch_size}")
         if not self.text:
             raise Refusal("scorer 'clip': `text` must name a column of texts; given ''")
@@ -72,9 +72,8 @@ class Clip(Scorer):
     def embeds(self) -> bool:
         return self.embeddings
 
-    @property
-    def rows_per_batch(self) -> int:
-        return self.batch_size
+    def rows_for(self, model: ClipTowers) -> int:
+        return self.batch_size or model.rows_per_batch
 
     @property
     def known_dimension(self) -> int | None:
@@ -101,7 +100,7 @@ class Clip(Scorer):
         return Scores(columns, images, texts)
 
     def provenance(self, model: ClipTowers) -> dict[str, Any]:
-        return {**self.configuration(), "computed_by": model.facts()}
+        return {**self.configuration(), "computed_by": {**model.facts(), "rows_per_batch": self.rows_for(model)}}
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class TextTower:
         import numpy as np
 
         loaded = load_model(self.scorer, self.device)
-        size = self.scorer.rows_per_batch
+        size = self.scorer.rows_for(loaded.model)
         with loaded.lock:
             parts = [loaded.model.encode_texts(texts[first : first + size]) for first in range(0, len(texts), size)]
         return np.concatenate(parts)

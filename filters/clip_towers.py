@@ -26,6 +26,10 @@ from schemas.refusal import Refusal
 # Texts of about equal length go through the tower together: on a CPU small groups cost nothing.
 _TEXTS_PER_GROUP = 16
 _REASON_LENGTH = 300
+# Rows of a forward pass where the recipe says nothing: more gain nothing on a CPU, and little on a GPU.
+ROWS_ON_A_CPU, MOST_ROWS = 64, 512
+_ROWS_TRIED = 32
+_SHARE_OF_MEMORY = 0.5
 # What open_clip and torch raise of weights that are absent, damaged, of another model, or more than weights.
 _UNREADABLE = (RuntimeError, ValueError, AssertionError, OSError, KeyError, pickle.UnpicklingError)
 _LOCAL = "local-dir:"
@@ -55,15 +59,30 @@ class ClipTowers:
         self.model = model
         self.tokenizer = tokenizer
         self._device = device
-        self._precision = precision
+        self.precision = precision
         self._preprocessing = preprocessing
         self._weights = weights
         self._cut = self._checked_cut()
+        self.rows_per_batch = self._rows_that_fit()
 
     @cached_property
     def dimension(self) -> int:
         """The length of an embedding."""
         return int(self.encode_texts([""]).shape[1])
+
+    def _rows_that_fit(self) -> int:
+        """How many rows a forward pass takes when nobody says: by the memory of one, of a GPU's free memory."""
+        if self._device.type != "cuda":
+            return ROWS_ON_A_CPU
+        import torch
+
+        pixels = self.pixels(Image.new("RGB", (64, 64)))
+        torch.cuda.reset_peak_memory_stats(self._device)
+        before = torch.cuda.memory_allocated(self._device)
+        self.encode_images([pixels] * _ROWS_TRIED)
+        taken = torch.cuda.max_memory_allocated(self._device) - before
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return rows_that_fit(taken / _ROWS_TRIED, free)
 
     @property
     def logit_scale(self) -> float:
@@ -77,7 +96,7 @@ class ClipTowers:
     def encode_images(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         import torch
 
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             return _unit(self.model.encode_image(self.floats(pixels)))
 
     def floats(self, pixels: Sequence[np.ndarray]) -> Any:
@@ -94,7 +113,7 @@ class ClipTowers:
         import torch
 
         tokens = self.tokenizer(list(texts))
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             if self._cut is None:
                 return _unit(self.model.encode_text(tokens.to(self._device)))
             return self._encode_cut(self._cut, tokens)
@@ -108,18 +127,19 @@ class ClipTowers:
             "open_clip": open_clip.__version__,
             "torch": torch.__version__,
             "device": self._device.type,
-            "precision": self._precision,
+            "precision": self.precision,
             "preprocessing": self._preprocessing.facts,
             "text_cut": self._cut is not None,
             "weights_sha256": self._weights,
         }
 
-    def _autocast(self) -> Any:
+    def autocast(self) -> Any:
+        """The context in which the towers run."""
         import torch
 
-        if self._precision == "fp32":
+        if self.precision == "fp32":
             return nullcontext()
-        dtype = torch.bfloat16 if self._precision == "bf16" else torch.float16
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
         return torch.autocast(self._device.type, dtype=dtype)
 
     def _encode_cut(self, cut: TextCut, tokens: Any) -> np.ndarray:
@@ -163,6 +183,14 @@ def load_towers(weights: ClipWeights, *, device: str, precision: str) -> ClipTow
         preprocessing=_preprocessing(open_clip, model, place),
         weights=_weights_digest(weights),
     )
+
+
+def rows_that_fit(bytes_a_row: float, free: int) -> int:
+    """The largest power of two, up to MOST_ROWS, whose rows take no more than half of the memory that is free."""
+    rows = MOST_ROWS
+    while rows > 1 and rows * bytes_a_row > free * _SHARE_OF_MEMORY:
+        rows //= 2
+    return rows
 
 
 def _device(name: str) -> Any:

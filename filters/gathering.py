@@ -57,12 +57,16 @@ class Gathering:
     def wants_images(self) -> bool:
         return IMAGE in self.scorer.inputs
 
+    @property
+    def rows_at_once(self) -> int:
+        return self.scorer.rows_for(self.model)
+
     def add(self, row: int, image: Any = None) -> None:
         """The next row, with what `prepare` gave where the scorer wants pictures."""
         self._rows.append(row)
         if self.wants_images:
             self._images.append(image)
-        if len(self._rows) >= self.scorer.rows_per_batch:
+        if len(self._rows) >= self.rows_at_once:
             self._score()
 
     def add_all(self) -> None:

@@ -168,6 +168,10 @@ class Scorer:
         """The length of an embedding where it is told without loading the model."""
         return None
 
+    def rows_for(self, model: Any) -> int:
+        """The same, where the model has a say in it."""
+        return self.rows_per_batch
+
     def load(self, device: str = "auto") -> Any:
         """The model, loaded once per process and shared among threads; None where there is none."""
         return None

@@ -131,7 +131,7 @@ def _score_pictures(file: IO[bytes], keys: Sequence[str], gatherings: Sequence[G
         except _UNREADABLE as error:
             return sample, f"{type(error).__name__}: {error}"
 
-    ahead = _BATCHES_AHEAD * max(each.scorer.rows_per_batch for each in gatherings)
+    ahead = _BATCHES_AHEAD * max(each.rows_at_once for each in gatherings)
     found = 0
     with closing(map_ahead(prepare, iter_samples(file), threads=threads, ahead=ahead)) as samples:
         for row, (sample, prepared) in enumerate(samples):

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from filters.clip import Clip
+from filters.clip_towers import rows_that_fit
 from filters.clip_weights import ClipWeights, find_weights, needs_quick_gelu
 from filters.loading import load_model
 from filters.scorer import Batch, Scores
@@ -133,6 +134,13 @@ def test_half_precision_stays_close(clip_folder: Path) -> None:
     exact = score(Clip(model=str(clip_folder))).columns["clip_similarity"].to_numpy()
     brief = score(Clip(model=str(clip_folder), precision="bf16")).columns["clip_similarity"].to_numpy()
     assert 0 < np.abs(exact - brief).max() < 0.03
+
+
+def test_a_batch_takes_half_of_what_memory_is_free(clip_folder: Path) -> None:
+    assert [rows_that_fit(1 << 20, free) for free in (4 << 30, 512 << 20, 64 << 20, 1 << 20)] == [512, 256, 32, 1]
+    towers = load_model(Clip(model=str(clip_folder)), "cpu").model
+    assert Clip(model=str(clip_folder)).rows_for(towers) == 64
+    assert Clip(model=str(clip_folder), batch_size=7).rows_for(towers) == 7
 
 
 def test_without_embeddings_the_similarity_is_the_same(clip_folder: Path) -> None:
