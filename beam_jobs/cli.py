@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from beam_jobs.cli_known import add_index, add_known_arguments
+from beam_jobs.cli_known import add_blocklist_arguments, add_index, add_known_arguments, add_takedown
 from beam_jobs.cli_search import add_faiss
 from beam_jobs.cli_truth import add_truth
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
@@ -40,6 +40,7 @@ def _parser() -> _Parser:
         add(commands)
     add_truth(commands, _command)
     add_index(commands, _command)
+    add_takedown(commands, _command)
     add_faiss(commands, _command)
     return parser
 
@@ -79,9 +80,6 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         "--stages", metavar="FROM[:TO]", help=f"a stage or a span of them: {', '.join(STAGES)} (default: all)"
     )
     add_fetch_arguments(parser)
-    add_known_arguments(parser)
-    parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
-
     parser.add_argument(
         "--allow-code",
         action="append",
@@ -89,6 +87,9 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="a module of your own that scorers `callable` of the recipe may run (again for more)",
     )
+    add_known_arguments(parser)
+    parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
+
 
 def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = _command(
@@ -133,6 +134,7 @@ def _add_retry(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
     parser.add_argument("--reasons", required=True, metavar="A,B", help="failure classes, as `counts` names them")
     add_fetch_arguments(parser)
+    add_blocklist_arguments(parser)
     parser.set_defaults(do=_retry)
 
 
@@ -212,6 +214,7 @@ def _counts(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 
 
 def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.fetching.blocklist import parse_blocklist
     from beam_jobs.retry import retry
     from beam_jobs.runners import choose_runner
 
@@ -222,6 +225,7 @@ def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         contact=arguments.contact,
         limits=fetch_limits(arguments),
         runner=choose_runner(list(beam_flags)),
+        blocklist=parse_blocklist(arguments.blocklist, arguments.blocklist_distance),
     )
     print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))
     return DONE

@@ -31,6 +31,26 @@ def add_known_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]URL|none",
         help="an index of an evaluation set (again for more), for the recipe's `decontaminate`",
     )
+    add_blocklist_arguments(parser)
+
+
+def add_blocklist_arguments(parser: argparse.ArgumentParser) -> None:
+    """Hashes of what must not be stored."""
+    parser.add_argument(
+        "--blocklist",
+        action="append",
+        default=[],
+        metavar="KIND:FILE",
+        help="hashes of images of which no byte may be stored (again for more): sha256, md5 or pdq, a value a line or "
+        "a column of that name",
+    )
+    parser.add_argument(
+        "--blocklist_distance",
+        type=int,
+        default=31,
+        metavar="BITS",
+        help="in how many bits a picture's PDQ hash may differ from a listed one (default: 31)",
+    )
 
 
 def add_index(commands: Any, command: AddCommand) -> None:
@@ -50,6 +70,34 @@ def add_index(commands: Any, command: AddCommand) -> None:
     parser.add_argument("--since", metavar="DAY", help="the first day on which its images existed, as YYYY-MM-DD")
     parser.add_argument("--embedding", metavar="SCORER", help="which scorer made a table's column `embedding`")
     parser.set_defaults(do=_index)
+
+
+def add_takedown(commands: Any, command: AddCommand) -> None:
+    parser = command(
+        commands,
+        "takedown",
+        "Take rows out of a recipe's written shards, by a list of uids, URLs, domains or SHA-256. Only the shards that "
+        "held some are written anew, under their numbers; each row leaves a tombstone, and no later run of the folder "
+        "writes it again. The pictures that were downloaded stay in images/.",
+        "takedown --work out --recipe base --list removed.txt --by url",
+    )
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
+    parser.add_argument("--list", required=True, metavar="FILE", help="a value a line, or a Parquet column so called")
+    parser.add_argument("--by", default="uid", help="uid, url, domain or sha256 (default: uid)")
+    parser.set_defaults(do=_takedown)
+
+
+def _takedown(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from beam_jobs.recipes import load_recipe
+    from beam_jobs.runners import choose_runner
+    from beam_jobs.takedown import take_down
+
+    runner = choose_runner(list(beam_flags))
+    recipe = load_recipe(arguments.recipe)
+    counts = take_down(arguments.work, recipe, file=arguments.list, by=arguments.by, runner=runner)
+    print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))
+    return DONE
 
 
 def _index(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:

@@ -28,6 +28,7 @@ from beam_jobs.accounting import DoShards, Job, MarkDone, Tally, Ticket
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.splits import Split
 from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
+from beam_jobs.fetching.blocklist import Blocklist
 from beam_jobs.fetching.policy import FetchOptions
 from beam_jobs.known.index import KnownIndex
 from beam_jobs.lineage import Lineage, Product
@@ -42,9 +43,10 @@ from beam_jobs.stages.selection import SelectShards
 from beam_jobs.stages.shards import WriteTask, finish_dataset, plan_slices, write_shard
 from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.tombstones import request_inputs, requests_digest
+from filters.registry import make_scorers
 from schemas.keys import fingerprint
 from schemas.recipe import Recipe
-from filters.registry import make_scorers
 
 Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
 
@@ -57,8 +59,8 @@ class NotReady(Exception):
 class Run:
     """What a launch decides: a recipe over splits of sources, in a folder.
 
-    resolve, contact, limits: how pages and images are fetched. truth: the embedded world's, for the report. known: the indexes
-    that groupers hold images against, by their label.
+    resolve, contact, limits: how pages and images are fetched. truth: the embedded world's, for the report. known: the
+    indexes that groupers hold images against, by their label. blocklist: hashes of images that are not stored.
     """
 
     recipe: Recipe
@@ -70,6 +72,7 @@ class Run:
     truth: str | None = None
     known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    blocklist: Blocklist | None = None
 
     @property
     def name(self) -> str:
@@ -166,7 +169,9 @@ def download(run: Run) -> Work:
     planned = run.finished("planned")
     tickets = [run.ticket("download", shard, _digest([marker])) for shard, marker in planned.items()]
 
-    options = DownloadOptions.build(run.recipe.download, resolve=_rules(run), contact=run.contact, **run.limits)
+    options = DownloadOptions.build(
+        run.recipe.download, resolve=_rules(run), contact=run.contact, blocklist=run.blocklist, **run.limits
+    )
 
     def task(shard: int) -> DownloadTask:
         return DownloadTask(run.folder.work, shard, options)
@@ -236,15 +241,18 @@ def write(run: Run) -> Work:
         {shard: marker.tally.kept for shard, marker in selected.items()},
         samples_per_shard=run.recipe.write.samples_per_shard,
     )
+    gone = requests_digest(run.folder.work)
     tickets = []
     for number, parts in enumerate(slices):
         places = [[part.shard, part.first, part.last] for part in parts]
         origin = _digest(markers[part.shard] for part in parts for markers in aligned)
-        tickets.append(run.ticket(f"write/{run.name}", number, fingerprint([places, origin])))
+        inputs = request_inputs(fingerprint([places, origin]), gone)
+        tickets.append(run.ticket(f"write/{run.name}", number, inputs))
 
     def task(number: int) -> WriteTask:
         scores, groups = (tuple(_labels(run, stage)) for stage in ("score", "group"))
-        return WriteTask(run.folder.work, run.name, number, slices[number], scores, groups, run.recipe.write.caption)
+        caption = run.recipe.write.caption
+        return WriteTask(run.folder.work, run.name, number, slices[number], scores, groups, caption, gone)
 
     def finish(markers: Sequence[Marker]) -> None:
         finish_dataset(run.folder, run.recipe, [marker.tally for marker in markers])
@@ -299,6 +307,11 @@ def _labels(run: Run, stage: str) -> list[str]:
     return [ledger.partition("/")[2] for ledger in _ledgers(run, stage)]
 
 
+def _needed_labels(run: Run) -> list[str]:
+    """The scorers whose embeddings others read."""
+    return list(dict.fromkeys(need.label for scorer in make_scorers(run.recipe.score) for need in scorer.needs))
+
+
 def _sidecars(run: Run) -> list[dict[int, Marker]]:
     """Markers of all that is aligned with the image shards: plan, scores, groups."""
     return [run.finished(ledger) for ledger in ("planned", *_ledgers(run, "score"), *_ledgers(run, "group"))]
@@ -307,8 +320,3 @@ def _sidecars(run: Run) -> list[dict[int, Marker]]:
 def _digest(markers: Iterable[Marker]) -> str:
     """What these shards hold, as inputs of another: changes with any of their tables."""
     return fingerprint([[m.ticket.stage, m.ticket.shard, m.ticket.fingerprint, m.tally.digest] for m in markers])
-def _needed_labels(run: Run) -> list[str]:
-    """The scorers whose embeddings others read."""
-    return list(dict.fromkeys(need.label for scorer in make_scorers(run.recipe.score) for need in scorer.needs))
-
-

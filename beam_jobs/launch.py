@@ -6,8 +6,9 @@ In: the command line's arguments and Beam's flags. Out: a Prepared run, or a Ref
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from beam_jobs.extraction.reading import split_schema
 from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetch_flags import fetch_limits
 from beam_jobs.fetching.addresses import parse_resolve
+from beam_jobs.fetching.blocklist import BLOCKLIST, check_blocklist, parse_blocklist
 from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.known.binding import bind_indexes
 from beam_jobs.lineage import Product, check_folder, lineage_of
@@ -54,8 +56,8 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     splits = tuple(plan_splits(sources)) if arguments.source or "extract" in stages else ()
     scorers = make_scorers(recipe.score)
     check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
-    check_files(scorers)
     check_code(scorers, arguments.allow_code)
+    check_files(scorers)
     bound = bind_indexes(
         recipe.group.groupers,
         scorers,
@@ -64,9 +66,13 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
         decontaminate=arguments.decontaminate,
         needed="group" in stages,
     )
-    lineage = lineage_of(recipe, sources, scorers, bound.digests)
+    blocklist = parse_blocklist(arguments.blocklist, arguments.blocklist_distance)
+    blocked = _blocked_before(folder) if blocklist is None else blocklist.to_json()
+    if "download" in stages and not _is_done(folder, "download"):
+        check_blocklist(blocklist, blocked, folder.work)
+    lineage = lineage_of(recipe, sources, scorers, bound.digests, blocked)
     resolve, truth = tuple(arguments.resolve), arguments.truth
-    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes, limits)
+    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes, limits, blocklist)
     names = list(FLOW)
     concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
     remade = check_folder(folder, concerned)
@@ -75,6 +81,17 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     except NotReady as error:
         raise Refusal(f"--stages {arguments.stages}: {error}; run the stages before {stages[0]} first") from error
     return Prepared(run, stages, tuple(remade), runner)
+
+
+def _is_done(folder: RunFolder, stage: str) -> bool:
+    manifest = Ledger(folder.ledger(stage)).read_manifest()
+    return manifest is not None and manifest.state == "done"
+
+
+def _blocked_before(folder: RunFolder) -> Mapping[str, Any] | None:
+    """What stands for the blocklists that the folder's images were held against."""
+    manifest = Ledger(folder.ledger("download")).read_manifest()
+    return None if manifest is None else manifest.configuration["section"].get(BLOCKLIST)
 
 
 def parse_stages(given: str | None) -> tuple[str, ...]:

@@ -122,6 +122,10 @@ def closing_lines(run: Run) -> list[str]:
                 rows[stage] += marker.tally.rows_in
                 kept = marker.tally.kept if stage == "select" else 0
                 reasons.update({**marker.tally.reasons, KEPT: kept})
+        if (stage, name) == ("write", run.name):
+            for marker in run.ledger(ledger).markers().values():
+                lost = {reason: count for reason, count in marker.tally.reasons.items() if reason != KEPT}
+                reasons.update({**lost, KEPT: -sum(lost.values())})
     kept = reasons.pop(KEPT, 0)
     lines = [f"{kept:,} of {rows['extract']:,} pairs kept"] if "select" in rows else []
     lines += [f"  {count:>9,}  {reason}" for reason, count in reasons.most_common()]

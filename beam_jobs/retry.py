@@ -16,6 +16,7 @@ import apache_beam as beam
 
 from beam_jobs.accounting import DoShards, Job
 from beam_jobs.fetching.addresses import parse_resolve
+from beam_jobs.fetching.blocklist import BLOCKLIST, Blocklist, check_blocklist
 from beam_jobs.progress import say, watching
 from beam_jobs.runners import BeamRunner
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
@@ -33,6 +34,7 @@ def retry(
     contact: str | None,
     limits: Mapping[str, Any],
     runner: BeamRunner,
+    blocklist: Blocklist | None = None,
 ) -> Counter[str]:
     """Fetches again; the counts by reason of the whole download after it. Refusal where there is nothing to retry."""
     ledger = Ledger(RunFolder(work).ledger("download"))
@@ -46,9 +48,10 @@ def retry(
             raise unknown("reason", reason, set(failed) - {KEPT}, where="--reasons")
     again = frozenset(reasons)
     todo = [marker for marker in markers.values() if again & set(marker.tally.reasons)]
-    section = manifest.configuration["section"]
+    section = dict(manifest.configuration["section"])
+    check_blocklist(blocklist, section.pop(BLOCKLIST, None), work)
     rules = [parse_resolve(rule) for rule in resolve]
-    options = DownloadOptions.build(section, resolve=rules, contact=contact, **limits)
+    options = DownloadOptions.build(section, resolve=rules, contact=contact, blocklist=blocklist, **limits)
     say(f"fetching {sum(failed[reason] for reason in again):,} rows again in {len(todo)} of {len(markers)} shards")
     ledger.write_manifest(replace(manifest, state="started"))
     if todo:

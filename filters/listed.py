@@ -64,6 +64,12 @@ def _pin(step: Listed) -> Listed:
     return replace(step, sha256=found.hexdigest())
 
 
+def listed_values(file: str, by: str) -> Iterator[str]:
+    """The values of a list, in the one form in which they are compared."""
+    for values in _values(file, by):
+        yield from map(_FORMS[by], values)
+
+
 def where_listed(values: pa.Array | pa.ChunkedArray, step: Listed) -> npt.NDArray[np.bool_]:
     """Whether each value stands in the list of a step; null does not."""
     listed = _load(step.file, step.by, step.sha256)

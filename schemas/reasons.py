@@ -45,6 +45,8 @@ FAILURES: Mapping[str, str] = {
     "too_many_pixels": "more pixels than the cap",
     "aspect_ratio": "longer and thinner than asked for",
     "score_failed": "a scorer could not read the stored image",
+    "blocked_by_list": "its hash stands in a list of what must not be stored",
+    "taken_down": "its removal was asked for",
     "caption_failed": "the captioner gave no answer that could be read",
     "caption_refused": "the captioner's server refused the request",
     "caption_timeout": "the captioner did not answer in time",

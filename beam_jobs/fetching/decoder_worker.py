@@ -54,13 +54,13 @@ def main() -> None:
     while True:
         try:
             options, size, place = FRAME.unpack(read_exactly(source, FRAME.size))
-            section = _section(read_exactly(source, options))
+            section, hashed = _section(read_exactly(source, options))
             data = os.pread(places[place], size, 0)
         except EOFError:
             return
         stored = b""
         try:
-            prepared = prepare(data, section, alone=partial(_alone, lock))
+            prepared = prepare(data, section, alone=partial(_alone, lock), hashed=hashed)
             stored = prepared.data
             facts = {name: value for name, value in vars(prepared).items() if name != "data"}
         except Failed as failed:
@@ -88,14 +88,15 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 
 
 @lru_cache(maxsize=8)
-def _section(text: bytes) -> DownloadSection:
-    return DownloadSection(**json.loads(text))
+def _section(text: bytes) -> tuple[DownloadSection, bool]:
+    section, hashed = json.loads(text)
+    return DownloadSection(**section), hashed
 
 
 @lru_cache(maxsize=8)
-def section_bytes(section: DownloadSection) -> bytes:
-    """The options as this process reads them."""
-    return json.dumps(asdict(section)).encode()
+def section_bytes(section: DownloadSection, hashed: bool) -> bytes:
+    """The options as this process reads them. hashed: whether the pictures' perceptual hashes are wanted."""
+    return json.dumps([asdict(section), hashed]).encode()
 
 
 def _bound_memory() -> None:

@@ -47,15 +47,18 @@ class DecoderPool:
         self._started = threading.Lock()
         self._running = False
 
-    def submit(self, data: bytes, section: DownloadSection) -> Future[Prepared]:
-        """The prepared image, in the future. Callbacks run in the pool's threads and must be short."""
+    def submit(self, data: bytes, section: DownloadSection, *, hashed: bool = False) -> Future[Prepared]:
+        """The prepared image, in the future. Callbacks run in the pool's threads and must be short.
+
+        hashed: whether its perceptual hash is wanted.
+        """
         with self._started:
             if not self._running:
                 self._running = True
                 self._lock = tempfile.TemporaryFile(prefix="pairmill-lock-")  # noqa: SIM115 - held by the processes
                 for thread in self._threads:
                     thread.start()
-        job = _Job(section_bytes(section), data)
+        job = _Job(section_bytes(section, hashed), data)
         self._jobs.put(job)
         return job.done
 

@@ -21,6 +21,8 @@ from beam_jobs.fetching.sniff import RASTERS, sniff
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
+# PDQ's own measure of detail, below which its publication advises to trust no match.
+PLAIN_BELOW = 50
 _EXTENSION_OF = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 
 
@@ -38,14 +40,21 @@ class Prepared:
     orientation: int
     exif: str | None
     sha256: str
+    pdq: str | None = None
 
 
 def prepare(
-    data: bytes, section: DownloadSection, *, alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    data: bytes,
+    section: DownloadSection,
+    *,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+    hashed: bool = False,
 ) -> Prepared:
     """Prepares one image, or raises Failed: svg, not_an_image, truncated, decode_error, too_small ...
 
-    alone: what is held while a very large image is decoded, so that only one is at a time.
+    alone: what is held while a very large image is decoded, so that only one is at a time. hashed: whether `pdq` is
+    wanted: the perceptual hash of the whole picture at its own size, for which it is
+    decoded once more.
     """
     if len(data) < section.min_bytes:
         raise Failed("too_small", "image too small")
@@ -54,13 +63,29 @@ def prepare(
         raise Failed("svg", "an SVG is a vector image: only rasters are taken")
     if kind is None or kind not in RASTERS:
         raise Failed("not_an_image", UNDECODABLE)
-    source = open_jpeg(data, section) if kind == "JPEG" else open_raster(data, kind, section)
+    source = _open(data, kind, section)
     with alone() if source.heavy else nullcontext():
         width, height = source.facts.displayed
         check_wanted(width, height, section)
+        pdq = _hash(_open(data, kind, section)) if hashed else None
         if section.disable_all_reencoding:
-            return _prepared(data, data, None, source.facts, None)
-        return _prepared(data, *_process(data, source, section), source.facts, (width, height))
+            return _prepared(data, data, None, source.facts, None, pdq)
+        return _prepared(data, *_process(data, source, section), source.facts, (width, height), pdq)
+
+
+def _open(data: bytes, kind: str, section: DownloadSection) -> JpegSource | RasterSource:
+    return open_jpeg(data, section) if kind == "JPEG" else open_raster(data, kind, section)
+
+
+def _hash(source: JpegSource | RasterSource) -> str | None:
+    """The PDQ hash of a picture as it is seen; None of one that is too plain for its hash to say anything."""
+    from PIL import Image
+
+    from filters.pdq import pdq
+
+    pixels = turn_upright(to_bgr(source.decode(None)), source.facts.turn)
+    digest, quality = pdq(Image.fromarray(pixels[:, :, ::-1]))
+    return digest if quality >= PLAIN_BELOW else None
 
 
 def _process(data: bytes, source: JpegSource | RasterSource, section: DownloadSection) -> tuple[bytes, tuple[int, int]]:
@@ -91,7 +116,12 @@ def _as_stored(facts: Facts, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _prepared(
-    original: bytes, stored: bytes, size: tuple[int, int] | None, facts: Facts, shown: tuple[int, int] | None
+    original: bytes,
+    stored: bytes,
+    size: tuple[int, int] | None,
+    facts: Facts,
+    shown: tuple[int, int] | None,
+    pdq: str | None,
 ) -> Prepared:
     return Prepared(
         data=stored,
@@ -104,4 +134,5 @@ def _prepared(
         orientation=facts.orientation,
         exif=facts.exif,
         sha256=hashlib.sha256(original).hexdigest(),
+        pdq=pdq,
     )

@@ -22,6 +22,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from beam_jobs.fetching.addresses import ResolveRule
+from beam_jobs.fetching.blocklist import Blocklist
 from beam_jobs.fetching.decoders import shared_decoders
 from beam_jobs.fetching.fetch import Fetched, fetch_all
 from beam_jobs.fetching.pixels import Prepared
@@ -54,12 +55,16 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """What the recipe says of images, and how this launch fetches. decoders: processes, 0 for one a core."""
+    """What the recipe says of images, and how this launch fetches. decoders: processes, 0 for one a core.
+
+    blocklist: hashes of images of which no byte may be stored.
+    """
 
     section: DownloadSection = field(default_factory=DownloadSection)
     fetch: FetchOptions = field(default_factory=FetchOptions)
     decoders: int = 0
     decoder_timeout: float = 20.0
+    blocklist: Blocklist = field(default_factory=Blocklist)
 
     @staticmethod
     def build(
@@ -67,6 +72,7 @@ class DownloadOptions:
         *,
         resolve: Sequence[ResolveRule] = (),
         contact: str | None = None,
+        blocklist: Blocklist | None = None,
         **limits: Any,
     ) -> DownloadOptions:
         """From a recipe's section and the launch's rules, contact and limits (fields of FetchOptions)."""
@@ -76,12 +82,13 @@ class DownloadOptions:
             max_bytes=section.max_bytes,
             robots=section.robots,
             honour_tdm=section.tdm_reservation,
+            read_tdm_file=section.tdm_reservation,
             honour_tags=bool(section.disallowed_directives),
             disallowed=section.disallowed_directives,
             resolve=tuple(resolve),
             contact=contact,
         )
-        return DownloadOptions(section=section, fetch=replace(fetch, **limits))
+        return DownloadOptions(section=section, fetch=replace(fetch, **limits), blocklist=blocklist or Blocklist())
 
 
 @dataclass(frozen=True)
@@ -158,28 +165,39 @@ def _download_rows(rows: list[_Row], places: Sequence[int], options: DownloadOpt
     pending = 0
     for index, fetched in fetch_all(((place, rows[place]["url"]) for place in places), options.fetch):
         _note_fetched(rows[index], fetched)
-        if fetched.body is not None:
-            done = decoders.submit(fetched.body, options.section)
+        listed = None if fetched.body is None else options.blocklist.of_bytes(fetched.body)
+        if listed is not None:
+            _note_blocked(rows[index], listed)
+        elif fetched.body is not None:
+            done = decoders.submit(fetched.body, options.section, hashed=options.blocklist.looks_at_pixels)
             done.add_done_callback(partial(_announce, settled, index))
             pending += 1
         while not settled.empty():
-            _settle(*settled.get(), rows, spool)
+            _settle(*settled.get(), rows, spool, options.blocklist)
             pending -= 1
     for _ in range(pending):
-        _settle(*settled.get(), rows, spool)
+        _settle(*settled.get(), rows, spool, options.blocklist)
 
 
 def _announce(settled: queue.SimpleQueue[tuple[int, Future[Prepared]]], index: int, done: Future[Prepared]) -> None:
     settled.put((index, done))
 
 
-def _settle(index: int, done: Future[Prepared], rows: list[_Row], spool: _Spool) -> None:
+def _note_blocked(row: _Row, kind: str) -> None:
+    row.update(status=NOT_PREPARED, reason="blocked_by_list", error_message=f"its {kind} stands in a blocklist")
+
+
+def _settle(index: int, done: Future[Prepared], rows: list[_Row], spool: _Spool, blocklist: Blocklist) -> None:
     """Notes in a row what became of its image."""
     row = rows[index]
     try:
         prepared = done.result()
     except Failed as failed:
         row.update(status=NOT_PREPARED, reason=failed.reason, error_message=failed.message)
+        return
+    listed = blocklist.of_pixels(prepared.pdq)
+    if listed is not None:
+        _note_blocked(row, listed)
         return
     spool.put(index, prepared.data)
     row.update(status=SUCCESS, **{name: getattr(prepared, name) for name in _FROM_PREPARED})

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from beam_jobs.known.taken_down import REASON, find_gone
 from beam_jobs.storage.files import (
     atomic_write,
     join,
@@ -29,6 +30,7 @@ from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import open_table, read_table
 from beam_jobs.storage.run_folder import RunFolder, shard_name
 from beam_jobs.storage.tar_shard import Sample, TarShardWriter, iter_samples
+from beam_jobs.storage.tombstones import TOMBSTONES, add_tombstones
 from schemas.reasons import KEPT
 from schemas.recipe import Recipe
 from schemas.tables import SELECTED
@@ -49,7 +51,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class WriteTask:
-    """One training shard: where its rows lie, and which sidecars are joined to them."""
+    """One training shard: where its rows lie, and which sidecars are joined to them.
+
+    taken_down: the digest of the requests for removal that hold for the run folder.
+    """
 
     work: str
     recipe: str
@@ -58,6 +63,7 @@ class WriteTask:
     score_labels: tuple[str, ...]
     group_labels: tuple[str, ...]
     caption: str
+    taken_down: str | None = None
 
 
 def plan_slices(kept: Mapping[int, int], *, samples_per_shard: int) -> list[tuple[Slice, ...]]:
@@ -145,13 +151,22 @@ def _add_sample(tar: TarShardWriter, row: Mapping[str, Any], sample: Sample, *, 
 def write_shard(task: WriteTask) -> Tally:
     """Writes one training shard: tar, then stats, then the table."""
     folder = RunFolder(task.work)
-    rows = pa.concat_tables([_kept_rows(task, part) for part in task.slices], promote_options="permissive")
+    parts, gone = [], [TOMBSTONES.empty_table()]
+    for part in task.slices:
+        kept = _kept_rows(task, part)
+        taken, tombstones = find_gone(task.work, task.taken_down, kept, shard=task.shard)
+        parts.append(kept.filter(pa.array(~taken)))
+        gone.append(tombstones)
+    rows_in = sum(part.last - part.first for part in task.slices)
+    if any(taken.num_rows for taken in gone):
+        add_tombstones(task.work, task.recipe, task.shard, pa.concat_tables(gone))
+    rows = pa.concat_tables(parts, promote_options="permissive")
     image_bytes = 0
     start = 0
     with atomic_write(folder.shard_tar(task.recipe, task.shard)) as file:
         tar = TarShardWriter(file)
-        for part in task.slices:
-            table = rows.slice(start, part.last - part.first)
+        for part, stays in zip(task.slices, parts, strict=True):
+            table = rows.slice(start, stays.num_rows)
             start += table.num_rows
             samples = _samples(folder, part.shard, table["image_key"].to_pylist())
             for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
@@ -164,12 +179,18 @@ def write_shard(task: WriteTask) -> Tally:
     write_bytes(folder.shard_stats(task.recipe, task.shard), stats.encode())
     with open_table(folder.shard_table(task.recipe, task.shard), rows.schema) as table_file:
         table_file.write(rows.combine_chunks())
-    return Tally(
-        rows_in=rows.num_rows,
-        reasons={KEPT: rows.num_rows},
+    return taken_tally(
+        rows_in=rows_in,
+        kept=rows.num_rows,
         digest=f"{tar_digest}+{table_file.hexdigest()}",
         numbers={"tar_bytes": tar_bytes, "image_bytes": image_bytes},
     )
+
+
+def taken_tally(*, rows_in: int, kept: int, digest: str, numbers: Mapping[str, float]) -> Tally:
+    """The tally of a training shard: what is not in it was taken down."""
+    reasons = {KEPT: kept} if kept == rows_in else {KEPT: kept, REASON: rows_in - kept}
+    return Tally(rows_in=rows_in, reasons=reasons, digest=digest, numbers=numbers)
 
 
 def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) -> None:
@@ -181,11 +202,11 @@ def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) 
             remove_file(join(folder.shards(recipe.name), name))
     manifest = {
         "recipe": recipe.name,
-        "samples": sum(tally.rows_in for tally in written),
+        "samples": sum(tally.kept for tally in written),
         "shards": [
             {
                 "tar": f"{shard_name(number)}.tar",
-                "samples": tally.rows_in,
+                "samples": tally.kept,
                 "tar_bytes": int(tally.numbers["tar_bytes"]),
                 "tar_sha256": tally.digest.partition("+")[0],
                 "parquet_sha256": tally.digest.partition("+")[2],
@@ -193,6 +214,9 @@ def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) 
             for number, tally in enumerate(written)
         ],
     }
+    gone = sum(tally.rows_in - tally.kept for tally in written)
+    if gone:
+        manifest["taken_down"] = gone
     if recipe.columns:
         manifest["columns"] = json.loads(read_bytes(folder.made_columns(recipe.name)))
     write_json(folder.manifest(recipe.name), manifest)
@@ -203,6 +227,7 @@ def _card(recipe: Recipe, manifest: Mapping[str, Any]) -> str:
     """The dataset card, in Markdown: what it is, how it was chosen, how to read it."""
     shards, samples = manifest["shards"], manifest["samples"]
     last = shard_name(max(0, len(shards) - 1))
+    gone = manifest.get("taken_down")
     rules = "\n".join(f"- `{json.dumps(step.to_json(), ensure_ascii=False)}`" for step in recipe.select)
     doubts = [*recipe.approximate, *recipe.offline_approximation]
     lines = [
@@ -211,6 +236,7 @@ def _card(recipe: Recipe, manifest: Mapping[str, Any]) -> str:
         f"{samples:,} image-text pairs in {len(shards):,} WebDataset shards, selected by the recipe `{recipe.name}`"
         + (f" after {recipe.cites}." if recipe.cites else "."),
         *(["Where it differs from its source:\n\n" + "\n".join(f"- {doubt}" for doubt in doubts)] if doubts else []),
+        *([f"{gone:,} further pairs were taken down at somebody's request."] if gone else []),
         "## Selection",
         rules or "Every downloaded pair.",
         "## Reading",

@@ -49,6 +49,12 @@ def requests_digest(work: str) -> str | None:
     return fingerprint(found) if any(found.values()) else None
 
 
+def request_inputs(inputs: str, digest: str | None) -> str:
+    """The inputs of a written shard, with the requests that it honours."""
+    plain = inputs.partition("+")[0]
+    return plain if digest is None else f"{plain}+{digest}"
+
+
 def _folder(work: str, recipe: str) -> str:
     return join(work, "takedown", "tombstones", recipe)
 
