@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import yaml
@@ -18,6 +18,7 @@ from beam_jobs.report.display import ABSENT, duration, measure, number
 from beam_jobs.report.funnel import StageTotals, stage_of
 from beam_jobs.report.shard_rows import Sidecars
 from beam_jobs.storage.parquet import read_schema
+from schemas.corpus import COUNTERS
 from schemas.download import DownloadSection
 from schemas.grouping import GROUPERS
 from schemas.recipe import Limits, Write
@@ -26,6 +27,7 @@ _LINE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*)(:)(.*)$")
 _COLUMN_WIDTH = 100
 _PROVENANCE = b"pairmill"  # of a score sidecar's schema metadata
 _SECTIONS: Mapping[str, type[Any]] = {"download": DownloadSection, "write": Write, "limits": Limits}
+_LISTS: Mapping[str, Mapping[str, type[Any]]] = {"corpus": COUNTERS, "group": GROUPERS}
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,13 @@ def brief(recipe: Mapping[str, Any]) -> dict[str, Any]:
     for section, kind in _SECTIONS.items():
         if isinstance(shown.get(section), dict):
             shown[section] = _without_defaults(shown[section], kind)
-    for entry in shown.get("group") or ():
-        for name, options in entry.items() if isinstance(entry, dict) else ():
-            if isinstance(options, dict) and name in GROUPERS:
-                entry[name] = _without_defaults(options, GROUPERS[name])
-    shown["score"] = [_bare(entry) for entry in shown.get("score") or ()]
-    shown["group"] = [_bare(entry) for entry in shown.get("group") or ()]
+    for section, kinds in _LISTS.items():
+        for entry in shown.get(section) or ():
+            for name, options in entry.items() if isinstance(entry, dict) else ():
+                if isinstance(options, dict) and name in kinds:
+                    entry[name] = _without_defaults(options, kinds[name])
+    for section in (*_LISTS, "score"):
+        shown[section] = [_bare(entry) for entry in shown.get(section) or ()]
     return {key: value for key, value in shown.items() if value not in (None, "", [], {})}
 
 
@@ -137,7 +140,10 @@ def _without_empty(value: Any) -> Any:
 
 
 def _without_defaults(options: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
-    defaults = json.loads(json.dumps(asdict(kind())))
+    given = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    given |= {each.name: each.default_factory() for each in fields(kind) if each.default_factory is not MISSING}
+    # A counter's label is its kind where none is given.
+    defaults = json.loads(json.dumps({**given, "label": given.get("label") or getattr(kind, "KIND", "")}))
     return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
