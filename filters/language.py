@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from filters.head_layers import file_digest
 from filters.scorer import Batch, Column, Scorer, Scores, option
 from schemas.refusal import Refusal
 
@@ -114,6 +115,13 @@ class Language(Scorer):
     @property
     def rows_per_batch(self) -> int:
         return 4096
+
+    def configuration(self) -> dict[str, Any]:
+        """The model's content stands in it, not its path."""
+        whole = super().configuration()
+        digest = file_digest(self.model or _shipped(), wanted_by="scorer 'language'")
+        whole["options"] = {**whole["options"], "model": f"sha256:{digest}"}
+        return whole
 
     def load(self, device: str = "auto") -> Any:
         return load_language_model(self.model)

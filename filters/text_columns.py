@@ -21,6 +21,8 @@ from filters.text_facts import TextFacts, text_facts
 
 SCORERS: tuple[Scorer, ...] = (TextFacts(), Contacts(), Language(), ScriptFacts(), Profanity(), Concreteness())
 
+_ROWS = 65_536
+
 
 def _makers() -> dict[str, Scorer]:
     """Each column that can be made so, with its scorer."""
@@ -54,7 +56,16 @@ def add_text_columns(table: pa.Table, names: Iterable[str]) -> pa.Table:
         if isinstance(scorer, TextFacts):
             made = text_facts(table[scorer.text], mine)
         else:
-            made = scorer.score(Batch(table), load_model(scorer, "cpu").model).columns
+            made = _scored(scorer, table)
         for name in mine:
             table = table.append_column(name, made[name])
     return table
+
+
+def _scored(scorer: Scorer, table: pa.Table) -> pa.Table:
+    """What a scorer makes of a table, so many rows at once."""
+    model = load_model(scorer, "cpu").model
+    inputs = table.select(list(scorer.inputs))
+    starts = range(0, table.num_rows, _ROWS)
+    made = [scorer.score(Batch(inputs.slice(first, _ROWS)), model).columns for first in starts]
+    return pa.concat_tables(made) if made else scorer.schema.empty_table()

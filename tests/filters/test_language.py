@@ -87,4 +87,5 @@ def test_another_model_is_checked_at_launch(tmp_path: Path) -> None:
     scorer = make_scorer({"language": {"model": str(shipped), "as": "other"}})
     scorer.check_files({})
     assert detect(["Ein Hund im Park"], scorer.load()) == detect(["Ein Hund im Park"], load_language_model())
+    assert scorer.configuration()["options"] == Language().configuration()["options"]
     assert list(scorer.outputs) == ["other_language", "other_language_score"]
