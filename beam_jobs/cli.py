@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from beam_jobs.cli_datacomp import add_datacomp
 from beam_jobs.cli_known import add_blocklist_arguments, add_index, add_known_arguments, add_takedown
 from beam_jobs.cli_search import add_faiss
 from beam_jobs.cli_truth import add_truth
@@ -39,6 +40,7 @@ def _parser() -> _Parser:
     for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues, _add_world, _add_demo):
         add(commands)
     add_truth(commands, _command)
+    add_datacomp(commands, _command)
     add_index(commands, _command)
     add_takedown(commands, _command)
     add_faiss(commands, _command)
