@@ -12,6 +12,7 @@ from typing import Any
 from beam_jobs.execution import done_markers, sum_up
 from beam_jobs.flow import FLOW, NotReady, Run
 from beam_jobs.launch import Prepared
+from beam_jobs.recipe_needs import needs_lines
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from beam_jobs.storage.files import exists, list_folders
 from beam_jobs.storage.ledger import Ledger, Marker, reasons_of
@@ -152,7 +153,7 @@ def catalogue_lines(kind: str, name: str | None) -> list[str]:
     if kind == "scorers":
         return describe(name).splitlines()
     if name is not None:
-        return recipe_text(name)[0].splitlines()
+        return [*recipe_text(name)[0].splitlines(), "", *needs_lines(load_recipe(name))]
     known = list_recipes()
     width = max(map(len, known))
     return [f"{each:<{width}}  {load_recipe(each).summary}" for each in known]

@@ -5,9 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from beam_jobs.overview import catalogue_lines
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from filters.recipe_check import check_recipe
 from filters.registry import make_scorers
+from schemas.recipe import parse_recipe
 from schemas.refusal import Refusal
 
 PUBLISHED = [name for name in list_recipes() if name != "base"]
@@ -83,3 +85,28 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path, given: str, expec
     with pytest.raises(Refusal) as caught:
         load_recipe(given.replace("{folder}", str(tmp_path)))
     assert str(caught.value).startswith(expected.replace("{folder}", str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_printed_recipe_stays_one_and_says_what_it_needs(name: str) -> None:
+    lines = catalogue_lines("recipes", name)
+    assert parse_recipe("\n".join(lines), name).to_json() == load_recipe(name).to_json()
+    start = lines.index("# columns that it reads, and what makes them")
+    carried = [line.split()[2] for line in lines[start:] if line.endswith("the source must carry it")]
+    assert carried == CARRIED.get(name, pa.schema([])).names
+    assert not any(line.startswith("# scorers that cannot be made") for line in lines)
+
+
+def test_the_needs_of_cit() -> None:
+    lines = catalogue_lines("recipes", "cit")
+    assert lines[lines.index("# columns that it reads, and what makes them") :] == [
+        "# columns that it reads, and what makes them",
+        "#   score      text                         stage extract",
+        "#   select     task_similarity              scorer task_similarity",
+        "#   write      text                         stage extract",
+        "# weights",
+        "#   scorer clip: model ViT-B-32, pretrained openai",
+        "#   scorer task_similarity: file given:tasks",
+        "# given at launch",
+        "#   --given tasks=VALUE  names of the tasks' classes, one a line",
+    ]
