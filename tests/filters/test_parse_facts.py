@@ -78,6 +78,14 @@ def test_a_long_text_is_judged_by_its_beginning() -> None:
     assert len(scored(["x" * 1_000_000])) == 1
 
 
+def test_nouns_stand_as_a_dictionary_has_them() -> None:
+    scorer = ParseFacts(nouns=True)
+    texts = ["Two black dogs chased the mice in Paris", "running quickly", None]
+    found = scorer.score(Batch(pa.table({"text": texts})), load_model(scorer, "cpu").model).columns
+    assert found.schema == scorer.schema
+    assert found["text_nouns"].to_pylist() == ["dog mouse paris", "", ""]
+
+
 def test_what_is_no_pipeline_is_refused_at_launch(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="no spaCy pipeline 'en_core_none', installed or a folder"):
         ParseFacts(model="en_core_none").check_files({})
