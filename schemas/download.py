@@ -33,7 +33,8 @@ class DownloadSection:
     encode_quality: of JPEG and WebP 1 to 100 (95), of PNG the compression level 0 to 9 (3).
     min_bytes, max_bytes: of the file as served; more than max_bytes fails, nothing is cut off.
     max_pixels: a safety bound, checked in the header before anything is decoded.
-    exif_location: keep GPS positions and serial numbers in the `exif` column.
+    exif_location: keep GPS positions and serial numbers in the `exif` column. An image that is stored as it came
+    (skip_reencode, disable_all_reencoding) keeps what its file holds; one encoded anew holds no metadata.
     disallowed_directives: X-Robots-Tag words that forbid an image.
     """
 

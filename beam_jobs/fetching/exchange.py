@@ -1,6 +1,10 @@
 """One HTTP request and its answer, within limits: no cookies, no credentials, no proxy, no unchecked address.
 
 In: a Target. Out: the body, or the Location of a redirect; Failed, or an exception of aiohttp, otherwise.
+
+HTTP/1.1 over connections that are kept, also where a server offers HTTP/2: a body of 253 KB takes 0.4 ms of processor
+so, and 4 ms through the frames of httpx and h2, which is nearly what its decoding takes. What HTTP/2 would save,
+connections to one host, `per_host` bounds already.
 """
 
 from __future__ import annotations

@@ -204,6 +204,22 @@ async def _endless(server: FaultServer, headers: dict[str, str], writer: Writer)
         await writer.drain()
 
 
+@fault("/chunks-endless")
+async def _chunks_endless(server: FaultServer, headers: dict[str, str], writer: Writer) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+        await writer.drain()
+
+
+@fault("/hints")
+async def _hints(server: FaultServer, headers: dict[str, str], writer: Writer) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.001)
+
+
 @fault("/slow")
 async def _slow(server: FaultServer, headers: dict[str, str], writer: Writer) -> None:
     await asyncio.sleep(0.03)
@@ -238,10 +254,17 @@ always("/no-content", b"HTTP/1.1 204 No Content\r\n\r\n")
 always("/garbage", b"I am no web server\r\n\r\n")
 always("/many-headers", answer(**{f"X-{n}": "x" for n in range(500)}))
 always("/long-header", answer(X_Long="x" * 70_000))
+always("/long", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello" + answer(body=b"forged"))
+always("/length-word", b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + BODY)
+always("/length-negative", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + BODY)
+always("/length-twice", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 4096\r\n\r\n" + BODY)
+always("/partial", answer("206 Partial Content", Content_Range="bytes 0-4095/9999"))
 always("/announced", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
 always("/gzip", answer(body=gzip.compress(BODY), Content_Encoding="gzip"))
 always("/deflate", answer(body=zlib.compress(BODY), Content_Encoding="deflate"))
 always("/bomb", answer(body=_BOMB, Content_Encoding="gzip"))
+always("/bomb-twice", answer(body=gzip.compress(_BOMB), Content_Encoding="gzip, gzip"))
+always("/unknown-coding", answer(Content_Encoding="secret"))
 always("/bad-gzip", answer(Content_Encoding="gzip"))
 always("/wait-long", answer("429 Too Many Requests", b"later", Retry_After="9999"))
 always("/fail-500", answer("500 Internal Server Error", b"no"))
