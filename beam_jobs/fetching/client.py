@@ -20,6 +20,7 @@ from beam_jobs.fetching.failures import MayPass, failure_of
 from beam_jobs.fetching.hosts import HostLimits, Slot
 from beam_jobs.fetching.policy import TRANSIENT, FetchOptions
 from beam_jobs.fetching.robots_book import RobotsBook
+from beam_jobs.fetching.tdmrep import TdmBook
 from beam_jobs.fetching.urls import Target, parse_target
 from schemas.reasons import Failed
 
@@ -51,6 +52,7 @@ class Client:
         self._slots = slots
         self._exchange = Exchange(options, commons, budget)
         self._robots = RobotsBook(options, commons, self._exchange)
+        self._reservations = TdmBook(options, commons, self._exchange)
         self._limits = HostLimits(options.per_host, options.host_delay, options.host_failures, options.host_probe)
 
     async def open(self) -> None:
@@ -151,10 +153,15 @@ class Client:
             try:
                 if self._options.robots:
                     await self._robots.obey(target)
+                reserved = self._options.read_tdm_file and await self._reservations.reserves(target)
+                if reserved and self._options.honour_tdm:
+                    raise Failed("blocked_by_tag", f"tdmrep.json of {target.origin} reserves text and data mining")
                 answer = await self._exchange.request(target, trail, max_bytes=self._options.max_bytes)
             finally:
                 turn.release()
             if isinstance(answer, bytes):
+                if reserved:
+                    trail.headers["tdm-reservation"] = "1"
                 return answer
             self._let_go(trail)
             target = parse_target(answer, self._options.resolve, base=target.href)

@@ -34,6 +34,7 @@ class Commons:
         self.names = Names(lookup, keep=keep_names)
         self.hosts = HostBook(machine=machine)
         self.robots: dict[Any, tuple[float, Rules]] = {}
+        self.reservations: dict[Any, Any] = {}  # as `robots`, of tdmrep.json
         self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start = threading.Lock()

@@ -46,6 +46,7 @@ class FetchOptions:
     not be reached, the host is given up; each `host_probe`-th URL still tries it.
     large_bytes, held_bytes: bodies above that size are read only while their sum stays below held_bytes.
     honour_tags: X-Robots-Tag (directives of `disallowed`) and TDM-Reservation make a failure.
+    read_tdm_file: each origin is asked for its tdmrep.json; what it reserves counts as a TDM-Reservation header.
     """
 
     contact: str | None = None
@@ -69,6 +70,7 @@ class FetchOptions:
     robots: bool = True
     honour_tags: bool = True
     honour_tdm: bool = True
+    read_tdm_file: bool = True
     disallowed: tuple[str, ...] = DISALLOWED
     resolve: tuple[ResolveRule, ...] = ()
 

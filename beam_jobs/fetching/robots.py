@@ -52,7 +52,7 @@ class Rules:
         """Whether a path with its query may be fetched: the longest matching line decides, allow wins a tie."""
         if path == "/robots.txt":
             return True
-        path = _normal(path)
+        path = normal_path(path)
         best: tuple[int, bool] = (-1, True)
         for rule in self.lines:
             if (rule.length, rule.allowed) > best and rule.matches(path):
@@ -63,13 +63,14 @@ class Rules:
 ALLOW_ALL = Rules()
 
 
-def _rule(allowed: bool, pattern: str) -> Rule:
+def path_rule(allowed: bool, pattern: str) -> Rule:
+    """A pattern of paths, as robots.txt writes them."""
     anchored = pattern.endswith("$")
-    pieces = tuple(_normal(piece) for piece in re.split(r"\*+", pattern[:-1] if anchored else pattern))
+    pieces = tuple(normal_path(piece) for piece in re.split(r"\*+", pattern[:-1] if anchored else pattern))
     return Rule(allowed, pieces, anchored, len(pattern.encode()))
 
 
-def _normal(path: str) -> str:
+def normal_path(path: str) -> str:
     """One spelling: unreserved octets bare; other encoded octets, `*`, `$` and non-ASCII as %XX."""
     return _TO_SPELL.sub(_spell, path)
 
@@ -104,6 +105,6 @@ def parse_robots(data: bytes, agent: str) -> Rules:
             in_rules = True
             if value:
                 for name in names:
-                    groups[name].append(_rule(key == "allow", value))
+                    groups[name].append(path_rule(key == "allow", value))
     binding = groups.get(agent.lower(), groups.get("*", []))
     return Rules(tuple(binding))

@@ -136,7 +136,7 @@ def test_a_name_that_changes_its_address_between_attempts():
     with socket.create_server(("127.0.0.1", 0)) as private:
         private.settimeout(0.1)
         url = f"http://rebind.example:{private.getsockname()[1]}/"
-        options = FetchOptions(timeout=0.2, deadline=2, retries=2, backoff=0.01, robots=False)
+        options = FetchOptions(timeout=0.2, deadline=2, retries=2, backoff=0.01, robots=False, read_tdm_file=False)
         commons = Commons(lambda host: next(answers), keep_names=0)
         ((_, row),) = fetch_all([(0, url)], options, commons=commons)
         assert (row.reason, row.attempts) == ("blocked_address", 2)
