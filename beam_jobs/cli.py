@@ -281,6 +281,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet_beam()
     try:
         arguments, beam_flags = _parser().parse_known_args(argv)
+        if hasattr(arguments, "work"):
+            from beam_jobs.storage.stores import check_store
+
+            check_store(arguments.work, named="--work")
         do: Callable[[argparse.Namespace, Sequence[str]], int] = arguments.do
         return do(arguments, beam_flags)
     except Refusal as refusal:

@@ -25,6 +25,7 @@ from beam_jobs.runners import BeamRunner, choose_runner
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.stores import check_store
 from filters.recipe_check import check_recipe
 from filters.registry import check_code, check_files, make_scorers
 from schemas.recipe_given import parse_given
@@ -113,7 +114,7 @@ def parse_stages(given: str | None) -> tuple[str, ...]:
 def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, ...]:
     """The sources given, or those that the run folder was begun with."""
     if arguments.source:
-        return tuple(
+        sources = tuple(
             parse_source(
                 text,
                 url_column=arguments.url_column,
@@ -122,6 +123,9 @@ def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, 
             )
             for text in arguments.source
         )
+        for source in sources:
+            check_store(source.url, named=f"--source {source.spelling}")
+        return sources
     manifest = Ledger(folder.ledger("extract")).read_manifest()
     if manifest is None:
         raise Refusal(f"--source: expected KIND:URL, none given, and {folder.work} holds no run to go on with")
