@@ -167,6 +167,11 @@ GERMAN = "ein Hund, der mittags am Strand entlang l\u00e4uft"
             ],
         ),
         (
+            "visualness",
+            {"concreteness": 0.5},
+            [({"concreteness": 0.49}, "text_not_visual"), ({"concreteness": None}, "text_not_visual")],
+        ),
+        (
             "laion80m",
             {"clip_similarity": 0.3},
             [({"text": "dogs"}, "text_too_short"), ({"clip_similarity": 0.29}, "clip_below_threshold")],
