@@ -1,17 +1,18 @@
 """Near-duplicates among many embeddings: ours beside SemDeDup's algorithm, time, recall and memory.
 
 Draws random directions with planted near-copies (cosines from the threshold to 1; `--concepts` draws them around that
-many centres instead of everywhere), writes them as a run folder's images/ and embeddings/, and then measures, each in
-a process of its own:
+many centres instead of everywhere, `--crowd` puts that share of all rows about one centre), writes them as a run
+folder's images/ and embeddings/, and then measures, each in a process of its own:
 
     ours      the steps of the group stage in one process, what is shuffled going through files
     stage     the stage itself, on Beam's in-process runner
     semdedup  Abbas et al. (2023) from the paper: spherical k-means with k near the square root of N and 20 rounds over
               all vectors, all similarities inside each cluster, of a close pair the later one is removed
 
-Recall is that of close pairs, against brute force over a sample of rows and all others.
+Recall is that of close pairs, against brute force: over all pairs up to 100,000 rows, beyond that between a sample of
+rows and all others. Precision, where all pairs are known: of rows that are joined, the share that brute force joins.
 Usage: python bench/bench_group.py [--rows 100000 300000 1000000] [--width 512] [--cosine 0.96] [--concepts 0]
-       [--sides ours stage semdedup]
+       [--crowd 0.5] [--cells 20000] [--sides ours stage semdedup]
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from drawn_vectors import WHOLE_ROWS, brute_pairs, draw, precision
 
 from beam_jobs.matching import near_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
 from beam_jobs.matching.image_rows import ImageRows
-from beam_jobs.matching.vectors import unit_rows, where_true
+from beam_jobs.matching.vectors import unit_rows
 from beam_jobs.storage.files import write_bytes
 from beam_jobs.storage.parquet import read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
@@ -46,30 +48,7 @@ from schemas.grouping import GroupOptions, NearOptions
 from schemas.tables import IMAGES, conform
 
 ROWS_PER_SHARD = 10_000
-PLANTED = 0.1
 SEMDEDUP_ROUNDS = 20
-SAMPLED_PAIRS = 4_000_000_000
-
-
-def draw(rows: int, width: int, cosine: float, concepts: int) -> np.ndarray:
-    """Unit float16 rows, a tenth of them near-copies of others, shuffled."""
-    rng = np.random.default_rng(2024)
-    made = np.empty((rows, width), np.float16)
-    centres = unit_rows(rng.standard_normal((max(1, concepts), width)).astype(np.float32))
-    for start in range(0, rows, ROWS_PER_SHARD):
-        block = unit_rows(rng.standard_normal((min(ROWS_PER_SHARD, rows - start), width)).astype(np.float32))
-        if concepts:
-            block = unit_rows(1.2 * centres[rng.integers(0, concepts, len(block))] + block)
-        made[start : start + len(block)] = block
-    copies = int(rows * PLANTED)
-    for start in range(0, copies, ROWS_PER_SHARD):
-        count = min(ROWS_PER_SHARD, copies - start)
-        originals = unit_rows(made[copies + start : copies + start + count])
-        aside = rng.standard_normal((count, width)).astype(np.float32)
-        aside = unit_rows(aside - np.einsum("ij,ij->i", aside, originals)[:, None] * originals)
-        close = rng.uniform(cosine, 1, (count, 1)).astype(np.float32)
-        made[start : start + count] = close * originals + np.sqrt(1 - close**2) * aside
-    return made[rng.permutation(rows)]
 
 
 def lay_out(work: str, vectors: np.ndarray) -> int:
@@ -107,8 +86,8 @@ def ours(work: str, shards: int, options: NearOptions) -> dict[str, Any]:
         clusters[shard] = visiting.clusters
         found += [visiting.copies] if visiting.copies else []
         for bucket, blob in visiting.buckets:
-            with (spool / str(bucket)).open("ab") as file:
-                file.write(len(blob).to_bytes(8, "little") + blob)
+            with (spool / str(bucket)).open("ab") as opened:
+                opened.write(len(blob).to_bytes(8, "little") + blob)
             sent += len(blob)
     times["assign"] = time.monotonic()
     effort = Work()
@@ -189,19 +168,8 @@ def load_vectors(work: str, shards: int) -> np.ndarray:
     return np.concatenate([np.load(RunFolder(work).image_embeddings("clip", shard)) for shard in range(shards)])
 
 
-def brute_pairs(vectors: np.ndarray, cosine: float) -> np.ndarray:
-    """All close pairs between some rows and all others: as many rows as make SAMPLED_PAIRS comparisons."""
-    chosen = np.arange(min(len(vectors), SAMPLED_PAIRS // len(vectors)))
-    units = unit_rows(vectors[chosen])
-    found = []
-    for start in range(0, len(vectors), 4096):
-        at, to = where_true(units @ unit_rows(vectors[start : start + 4096]).T >= np.float32(cosine))
-        found.append(np.column_stack([at, to + start])[at < to + start])
-    return np.concatenate(found)
-
-
-def judged(work: str, shards: int, pairs: np.ndarray, side: str) -> dict[str, Any]:
-    """Recall of the pairs, and how many rows are called copies."""
+def judged(work: str, shards: int, pairs: np.ndarray, side: str, *, whole: bool) -> dict[str, Any]:
+    """Recall of the pairs, precision where they are all there are, and how many rows are called copies."""
     if side == "semdedup":
         home, removed = np.load(Path(work) / "semdedup.npy")
         return {"recall": float((home[pairs[:, 0]] == home[pairs[:, 1]]).mean()), "copies": int(removed.sum())}
@@ -209,22 +177,24 @@ def judged(work: str, shards: int, pairs: np.ndarray, side: str) -> dict[str, An
     tables = [read_table(folder.groups("near", shard), ["near_group", "near_duplicate_of"]) for shard in range(shards)]
     table = pa.concat_tables(tables)
     groups = np.asarray(table["near_group"].combine_chunks().dictionary_encode().indices)
-    copies = len(table) - table["near_duplicate_of"].null_count
-    return {"recall": float((groups[pairs[:, 0]] == groups[pairs[:, 1]]).mean()), "copies": copies}
+    facts = {"recall": float((groups[pairs[:, 0]] == groups[pairs[:, 1]]).mean())}
+    if whole:
+        facts["precision"] = precision(groups, pairs)
+    return {**facts, "copies": len(table) - table["near_duplicate_of"].null_count}
 
 
 SIDES = {"ours": ours, "stage": stage, "semdedup": semdedup}
 
 
-def measure(side: str, work: str, shards: int, cosine: float) -> dict[str, Any]:
+def measure(side: str, work: str, shards: int, options: NearOptions) -> dict[str, Any]:
     """One side in a process of its own: its facts, seconds and peak memory."""
-    given = ["--side", side, "--work", work, "--shards", str(shards), "--cosine", str(cosine)]
+    given = ["--side", side, "--work", work, "--shards", str(shards)]
+    given += ["--cosine", str(options.cosine), "--cells", str(options.cells)]
     done = subprocess.run([sys.executable, __file__, *given], check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def run_side(side: str, work: str, shards: int, cosine: float) -> None:
-    options = NearOptions(cosine=cosine)
+def run_side(side: str, work: str, shards: int, options: NearOptions) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.monotonic()
     facts = SIDES[side](work, shards, options)
@@ -246,25 +216,29 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--cosine", type=float, default=0.96)
     parser.add_argument("--concepts", type=int, default=0)
+    parser.add_argument("--crowd", type=float, default=0.0)
+    parser.add_argument("--cells", type=int, default=0)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=["ours", "semdedup"])
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--shards", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    options = NearOptions(cosine=given.cosine, cells=given.cells)
     if given.side:
-        return run_side(given.side, given.work, given.shards, given.cosine)
+        return run_side(given.side, given.work, given.shards, options)
     sides = given.sides
     spent: dict[str, list[float]] = {side: [] for side in sides}
     for rows in given.rows:
         work = tempfile.mkdtemp(prefix="pairmill-bench-group-")
         try:
-            vectors = draw(rows, given.width, given.cosine, given.concepts)
+            vectors = draw(rows, given.width, given.cosine, given.concepts, given.crowd)
             shards = lay_out(work, vectors)
-            pairs = brute_pairs(vectors, given.cosine)
+            pairs = brute_pairs(vectors, given.cosine, given.crowd)
+            whole = rows <= WHOLE_ROWS and not given.crowd
             del vectors
             print(f"{rows:,} x {given.width}, cosine {given.cosine}: {len(pairs):,} close pairs known by brute force")
             for side in sides:
-                facts = {**measure(side, work, shards, given.cosine), **judged(work, shards, pairs, side)}
+                facts = {**measure(side, work, shards, options), **judged(work, shards, pairs, side, whole=whole)}
                 spent[side].append(facts["cpu"])
                 print(f"  {side:9}", json.dumps(facts), flush=True)
         finally:
