@@ -15,12 +15,13 @@ import apache_beam as beam
 
 from beam_jobs.accounting import Ticket
 from beam_jobs.aside import set_aside
-from beam_jobs.flow import FLOW, Run, Work
+from beam_jobs.flow import FLOW
 from beam_jobs.lineage import Product
 from beam_jobs.progress import say, watching
 from beam_jobs.runners import BeamRunner
 from beam_jobs.storage.files import remove_tree
 from beam_jobs.storage.ledger import Manifest, Marker
+from beam_jobs.work import Run, Work
 from schemas.reasons import KEPT
 from schemas.refusal import JobFailed
 

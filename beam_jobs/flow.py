@@ -19,19 +19,15 @@ the tables and ledgers of the run folder alone, so it may run by itself or in a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 
 from beam_jobs.accounting import DoShards, Job, MarkDone, Tally, Ticket
 from beam_jobs.extraction.options import ExtractOptions
-from beam_jobs.extraction.splits import Split
 from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
-from beam_jobs.fetching.blocklist import Blocklist
 from beam_jobs.fetching.policy import FetchOptions
-from beam_jobs.known.index import KnownIndex
-from beam_jobs.lineage import Lineage, Product
 from beam_jobs.stages.corpus import CountCorpus
 from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_shard
 from beam_jobs.stages.extract import ExtractTask, extract_part
@@ -41,81 +37,11 @@ from beam_jobs.stages.report import ReportTask, write_report
 from beam_jobs.stages.score import ScoreTask, score_shard
 from beam_jobs.stages.selection import SelectShards
 from beam_jobs.stages.shards import WriteTask, finish_dataset, plan_slices, write_shard
-from beam_jobs.storage.ledger import Ledger, Marker
-from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.ledger import Marker
 from beam_jobs.storage.tombstones import request_inputs, requests_digest
+from beam_jobs.work import Run, Work
 from filters.registry import make_scorers
 from schemas.keys import fingerprint
-from schemas.recipe import Recipe
-
-Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
-
-
-class NotReady(Exception):
-    """A stage was asked for before the one that it stands on was done; the message names both."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a launch decides: a recipe over splits of sources, in a folder.
-
-    resolve, contact, limits: how pages and images are fetched. truth: the embedded world's, for the report. known: the
-    indexes that groupers hold images against, by their label. blocklist: hashes of images that are not stored.
-    """
-
-    recipe: Recipe
-    folder: RunFolder
-    splits: tuple[Split, ...]
-    lineage: Lineage
-    resolve: tuple[str, ...] = ()
-    contact: str | None = None
-    truth: str | None = None
-    known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    blocklist: Blocklist | None = None
-
-    @property
-    def name(self) -> str:
-        return self.recipe.name
-
-    def output_folder(self, product: Product) -> str:
-        """Where a product that may be made anew keeps its files."""
-        return {
-            "group": self.folder.group_folder,
-            "select": self.folder.selection,
-            "write": self.folder.shards,
-            "report": self.folder.report_folder,
-        }[product.stage](product.ledger.partition("/")[2])
-
-    def ledger(self, stage: str) -> Ledger:
-        return Ledger(self.folder.ledger(stage))
-
-    def ticket(self, stage: str, shard: int, inputs: str) -> Ticket:
-        return Ticket(stage, shard, self.lineage[stage].fingerprint, inputs)
-
-    def finished(self, stage: str) -> dict[int, Marker]:
-        """A finished stage's markers by shard; NotReady when it is not finished as this run would make it."""
-        manifest = self.ledger(stage).read_manifest()
-        if manifest is None or manifest.state != "done" or manifest.fingerprint != self.lineage[stage].fingerprint:
-            raise NotReady(f"{stage} is not done in {self.folder.work}")
-        return {marker.ticket.shard: marker for marker in manifest.markers}
-
-
-@dataclass(frozen=True)
-class Work:
-    """All that a stage makes, and how a pipeline makes what is not done of it.
-
-    whole: a shard needs all others, so either none is made again or all are. grown: the ticket of shards that only
-    the pipeline can number. local: made by the launching process, since it is one small task. finish: called with
-    all markers when the stage is complete, and again when it was complete before.
-    """
-
-    tickets: tuple[Ticket, ...]
-    expand: Expand
-    whole: bool = False
-    grown: Ticket | None = None
-    local: bool = False
-    finish: Callable[[Sequence[Marker]], None] = lambda markers: None
 
 
 def extract(run: Run) -> Work:

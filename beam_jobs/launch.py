@@ -17,7 +17,7 @@ from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetch_flags import fetch_limits
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.fetching.blocklist import BLOCKLIST, check_blocklist, parse_blocklist
-from beam_jobs.flow import FLOW, NotReady, Run
+from beam_jobs.flow import FLOW
 from beam_jobs.known.binding import bind_indexes
 from beam_jobs.lineage import Product, check_folder, lineage_of
 from beam_jobs.recipes import launched_recipe
@@ -26,6 +26,7 @@ from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
 from beam_jobs.storage.stores import check_store
+from beam_jobs.work import NotReady, Run
 from filters.recipe_check import check_recipe
 from filters.registry import check_code, check_files, make_scorers
 from schemas.recipe_given import parse_given

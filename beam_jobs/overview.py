@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_jobs.execution import done_markers, sum_up
-from beam_jobs.flow import FLOW, NotReady, Run
+from beam_jobs.flow import FLOW
 from beam_jobs.launch import Prepared
 from beam_jobs.recipe_needs import needs_lines
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from beam_jobs.storage.files import exists, list_folders
 from beam_jobs.storage.ledger import Ledger, Marker, reasons_of
 from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.work import NotReady, Run
 from filters.registry import describe
 from schemas.reasons import KEPT
 from schemas.refusal import Refusal, unknown

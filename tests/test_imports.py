@@ -26,7 +26,7 @@ SCHEMAS_MAY = (*sys.stdlib_module_names, "schemas", "pyarrow", "yaml")
 
 # Inside beam_jobs: what stages stand on knows neither Beam, nor stages, nor the flow.
 PLAIN = ("corpus", "extraction", "fetching", "known", "matching", "storage", "world")
-JOB = ("stages", "flow", "launch", "execution", "cli", "demo", "overview")
+JOB = ("stages", "flow", "work", "launch", "execution", "cli", "demo", "overview")
 LOW_MAY = {
     "storage": ("storage",),
     "fetching": ("fetching", "storage"),
