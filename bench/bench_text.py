@@ -5,7 +5,7 @@ repetition, file names) and data-juicer's operators of the same names in a proce
 ways: the bare functions over texts in memory, and rules that judge every row of a table, as `preselect` and
 data-juicer's `NestedDataset.process` do it. Data-juicer has no rule for file names and is spared it. Prints rates by
 processor time for the first way, by the clock for the second (there data-juicer works in a child process), their
-ratios, the versions, and where both measure the same thing, that they agree.
+ratios, the versions, and where both measure the same thing, that they agree; then the rate of every scorer of texts.
 
 Usage: python bench/bench_text.py [--peer PYTHON]   a Python that has py-data-juicer; without, one is made in a folder
 that goes away, which needs the network
@@ -29,8 +29,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from filters.loading import load_model
+from filters.registry import Entry, make_scorers
 from filters.rules import judge
-from filters.text_columns import add_text_columns
+from filters.scorer import Batch
+from filters.text_columns import SCORERS, add_text_columns
 from filters.text_facts import text_facts
 from schemas.recipe_steps import Rule
 from schemas.recipe_text import Place
@@ -205,6 +208,20 @@ def compare(peer: Peer, options: argparse.Namespace) -> None:
     check_agreement(text_facts(column[: len(few)], FACTS), stats)
 
 
+def print_rates(texts: list[str]) -> None:
+    """How many texts a second each scorer of texts judges, with its defaults, by processor time."""
+    print("texts/s on one core, by scorer")
+    table = pa.table({"text": texts})
+    entries: list[Entry] = [*(scorer.name for scorer in SCORERS), {"blocklist": {"words": list(WORDS)}}, "parse_facts"]
+    for scorer in make_scorers(entries):
+        model = load_model(scorer, "cpu").model
+        rows = table.slice(0, len(texts) if scorer.name != "parse_facts" else 4096)
+        scorer.score(Batch(rows.slice(0, 1000)), model)
+        batches = [Batch(rows.slice(first, 4096)) for first in range(0, len(rows), 4096)]
+        seconds = seconds_of(lambda: [scorer.score(batch, model) for batch in batches], time.process_time)  # noqa: B023
+        print(f"  {scorer.name:<14} {len(rows) / seconds:>10,.0f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", metavar="PYTHON", help="a Python that has py-data-juicer")
@@ -216,6 +233,7 @@ def main() -> None:
         peer = Peer(options.peer or make_peer(folder))
         try:
             compare(peer, options)
+            print_rates(draw_texts(options.texts // 5))
         finally:
             peer.close()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from filters.scorer import Batch, Column, Scorer, Scores, option
-from filters.text_patterns import PATTERNS
+from filters.text_patterns import EDGE, PATTERNS
 from schemas.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 # An address ends before the punctuation that follows it; what stands in the first group is left in place.
 _REST = r"""(?:[^\s<>"'|]*[^\s<>"'|.,;:!?)\]}»”…])?"""
-_TOP = r"\.(?:com|net|org|edu|gov|info|io)\b"
+_TOP = rf"\.(?:com|net|org|edu|gov|info|io){EDGE}"
 CONTACTS: Mapping[str, str] = {
     "email": f"(){PATTERNS['has_email'].expression}",
-    "url": rf"(?i)()\b(?:(?:https?|ftp)://[^\s<>\"'|.,;:!?)]{_REST}|www\.[a-z0-9]{_REST}"
+    "url": rf"(?i)(){EDGE}(?:(?:https?|ftp)://[^\s<>\"'|.,;:!?)]{_REST}|www\.[a-z0-9]{_REST}"
     rf"|[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?(?:\.[a-z0-9\-]+)*{_TOP}(?:/{_REST})?)",
     "phone": f"(){PATTERNS['has_phone'].expression}",
-    "user": r"(^|[^\w@./])@[A-Za-z0-9_][A-Za-z0-9_.]{0,29}\b",
+    "user": rf"(^|[^\w@./])@[A-Za-z0-9_][A-Za-z0-9_.]{{0,29}}{EDGE}",
 }
 _MEANINGS = {"email": "e-mail addresses", "url": "URLs", "phone": "telephone numbers", "user": "@names"}
 

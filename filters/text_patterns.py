@@ -39,6 +39,9 @@ _GENERIC = (
     "(?:image|picture|photo)|(?:user|profile) avatar|(?:site|company|brand) logo|share on (?:facebook|twitter)"
 )
 
+# A word's edge in ASCII letters and digits; Unicode's would make the engine many times slower on other scripts.
+EDGE = r"(?-u:\b)"
+
 PATTERNS: Mapping[str, Pattern] = {
     "is_file_name": Pattern(
         "whether the text is a file name, a camera's or a content system's number, or a hash",
@@ -58,10 +61,10 @@ PATTERNS: Mapping[str, Pattern] = {
     "has_url": Pattern(
         "whether the text holds a URL or a bare .com, .net, .org, .edu, .gov, .info or .io name",
         (
-            r"\b(?:https?|ftp)://\S",
-            r"\bwww\.[a-z0-9]",
+            rf"{EDGE}(?:https?|ftp)://\S",
+            rf"{EDGE}www\.[a-z0-9]",
             # Not what stands behind the @ of an e-mail address.
-            r"(?:^|[^a-z0-9@._%+\-])[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:com|net|org|edu|gov|info|io)\b",
+            rf"(?:^|[^a-z0-9@._%+\-])[a-z0-9][a-z0-9\-]*(?:\.[a-z0-9\-]+)*\.(?:com|net|org|edu|gov|info|io){EDGE}",
         ),
     ),
     "has_email": Pattern(
@@ -71,10 +74,10 @@ PATTERNS: Mapping[str, Pattern] = {
     "has_phone": Pattern(
         "whether the text holds a telephone number: international with +, or in North American or 0-prefixed form",
         (
-            r"\+\d(?:[\s.()\-]{0,2}\d){7,14}\b",
-            r"\(\d{3}\)\s?\d{3}[\s.\-]\d{4}\b",
-            r"\b\d{3}[.\- ]\d{3}[.\- ]\d{4}\b",
-            r"\b0\d{2,4}\s?[\s/\-]\s?\d{3,4}[\s\-]?\d{3,5}\b",
+            rf"\+\d(?:[\s.()\-]{{0,2}}\d){{7,14}}{EDGE}",
+            rf"\(\d{{3}}\)\s?\d{{3}}[\s.\-]\d{{4}}{EDGE}",
+            rf"{EDGE}\d{{3}}[.\- ]\d{{3}}[.\- ]\d{{4}}{EDGE}",
+            rf"{EDGE}0\d{{2,4}}\s?[\s/\-]\s?\d{{3,4}}[\s\-]?\d{{3,5}}{EDGE}",
         ),
     ),
 }

@@ -6,7 +6,10 @@ import pyarrow as pa
 import pytest
 
 from filters.contacts import Contacts
+from filters.recipe_check import check_recipe
+from filters.registry import make_scorers
 from filters.scorer import Batch
+from schemas.recipe import parse_recipe
 from schemas.refusal import Refusal
 
 
@@ -63,3 +66,15 @@ def test_masking_is_on_request() -> None:
     assert list(Contacts(mask=True).outputs)[-1] == "text_masked"
     with pytest.raises(Refusal, match="`text` must name a column"):
         Contacts(text="")
+
+
+def test_the_masked_text_can_be_written_as_the_caption() -> None:
+    text = "name: a\nscore: [contacts: {mask: MASK}]\nwrite: {caption: text_masked}\n"
+    for mask in (True, False):
+        recipe = parse_recipe(text.replace("MASK", str(mask).lower()), "a.yaml")
+        scorers = make_scorers(recipe.score)
+        if mask:
+            check_recipe(recipe, scorers=scorers)
+        else:
+            with pytest.raises(Refusal, match="captions come from no column 'text_masked'"):
+                check_recipe(recipe, scorers=scorers)
