@@ -50,6 +50,7 @@ def _read(recipe: Recipe, scorers: Iterable[Scorer]) -> Iterator[tuple[str, list
     yield "corpus", _once(counted)
     yield "preselect", _once(columns_read(recipe.preselect))
     yield "score", _once(name for scorer in scorers for name in scorer.inputs if name != IMAGE)
+    yield "group", _once(name for grouper in recipe.group.groupers for name in grouper.reads)
     yield "select", _once(columns_read(recipe.select))
     yield "columns", _once(columns_needed(recipe.columns))
     yield "write", [recipe.write.caption]

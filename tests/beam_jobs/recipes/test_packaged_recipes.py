@@ -18,6 +18,7 @@ PUBLISHED = [name for name in list_recipes() if name != "base"]
 # What the source of a recipe must carry, where no stage makes it.
 CARRIED = {
     "alip": pa.schema([("synthetic_caption", pa.string())]),
+    "concept_frequency": pa.schema([("image_tags", pa.list_(pa.string()))]),
     "compress_align": pa.schema([("reward", pa.float64())]),
 }
 

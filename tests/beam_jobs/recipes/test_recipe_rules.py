@@ -127,13 +127,13 @@ GERMAN = "ein Hund, der mittags am Strand entlang l\u00e4uft"
         ),
         (
             "metaclip",
-            {"concept_number": 1, "concept_draw": 19_999.9},
+            {"concept_number": 1, "stored_concept_draw": 19_999.9},
             [
-                ({"concept_number": 0, "concept_draw": None}, "no_entry"),
-                ({"concept_draw": 20_000.0}, "not_drawn"),
+                ({"concept_number": 0}, "no_entry"),
+                ({"stored_concept_draw": 20_000.0}, "not_drawn"),
             ],
         ),
-        ("concept_frequency", {"concept_number": 0}, [({"concept_number": 3}, None)]),
+        ("concept_frequency", {"stored_aligned": True}, [({"stored_aligned": False}, None)]),
         ("mlcd", {}, [({"clusters_top": [1, 2]}, None)]),
         (
             "datacomp_text_based",
