@@ -24,7 +24,8 @@ _UNREAD = frozenset({"script", "style", "template", "textarea", "title"})
 _ANCESTORS = 24
 _HEADING_CHARACTERS = 300
 _NEIGHBOURS = 200
-_WORDS = 2_000
+_SAMPLE = 400
+_LONGER = 60
 
 
 @dataclass(slots=True)
@@ -49,8 +50,8 @@ class Image:
 class Page:
     """What a page says of itself and of its images.
 
-    metas: (name or property, content), names in lower case. licences: of images, by reference. words: the beginning of
-    its text, where it has images.
+    metas: (name or property, content), names in lower case. licences: of images, by reference. words: a sample of its
+    text, where it has images.
     """
 
     title: str | None = None
@@ -187,17 +188,18 @@ class _BodyReader:
                 self._captions[figure] = words
 
     def words(self) -> str:
-        """The beginning of the page's text."""
+        """A sample of the page's text: its first longer pieces, else its first ones; menus come first on many pages."""
+        longer = [place for place, text in enumerate(self._texts) if len(text) >= _LONGER]
         parts: list[str] = []
         length = 0
-        for place in range(len(self._texts)):
+        for place in longer or range(len(self._texts)):
             words = self._words(place)
             if words:
                 parts.append(words)
                 length += len(words) + 1
-                if length > _WORDS:
+                if length > _SAMPLE:
                     break
-        return " ".join(parts)[:_WORDS]
+        return " ".join(parts)[:_SAMPLE]
 
     def _heading_words(self) -> str | None:
         if self._heading_text is None and self._heading is not None:
