@@ -42,7 +42,8 @@ class RepeatKeys:
 
     @property
     def entries_per_row(self) -> float:
-        return 2.0
+        # Of its text and of its image: what it asks, and what a bucket of pairs counted.
+        return 4.0
 
     def key(self, table: pa.Table) -> Keyed:
         texts = table[self.options.text]

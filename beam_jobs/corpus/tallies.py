@@ -136,36 +136,31 @@ def by_bucket(found: Counted, buckets: int, *, part: int = NOBODY, counted: bool
 
 def settle(blobs: Iterable[bytes]) -> tuple[Counted, Iterator[tuple[int, bytes]]]:
     """The totals of one bucket, and for each part those that differ from what it takes them for."""
-    parts, counted, keys, counts = [], [], [], []
-    for blob in blobs:
-        part, is_counted, found, numbers = _unpack(blob, _COUNT)
-        parts.append(part)
-        counted.append(is_counted)
-        keys.append(found)
-        counts.append(numbers)
-    lengths = [len(each) for each in keys]
+    found = [_unpack(blob, _COUNT) for blob in blobs]
+    lengths = [len(keys) for _, _, keys, _ in found]
     return _settle(
-        np.concatenate(keys),
-        np.concatenate(counts).astype(np.int64),
-        parts=np.repeat(np.array(parts, dtype=np.int64), lengths),
-        counted=np.repeat(np.array(counted, dtype=np.int64), lengths),
+        np.concatenate([keys for _, _, keys, _ in found]),
+        np.concatenate([counts for _, _, _, counts in found]),
+        parts=np.repeat(np.array([part for part, *_ in found], dtype=np.int32), lengths),
+        counted=np.repeat(np.array([is_counted for _, is_counted, *_ in found], dtype=np.bool_), lengths),
     )
 
 
 def _settle(
-    keys: Keys, counts: Counts, *, parts: NDArray[np.int64], counted: NDArray[np.int64]
+    keys: Keys, counts: NDArray[np.integer], *, parts: NDArray[np.int32], counted: NDArray[np.bool_]
 ) -> tuple[Counted, Iterator[tuple[int, bytes]]]:
     order = np.argsort(keys, kind="stable")
-    keys, counts, parts, counted = keys[order], counts[order], parts[order], counted[order]
+    keys = keys[order]
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    totals = np.add.reduceat(counts * counted, first)
-    some = totals > 0
+    totals = np.add.reduceat(np.where(counted, counts, 0)[order].astype(np.int64), first)
     each = np.repeat(totals, np.diff(np.r_[first, len(keys)]))
-    told = (each != counts) & (parts != NOBODY)
+    parts = parts[order]
+    told = np.flatnonzero((each != counts[order]) & (parts != NOBODY))
+    some = totals > 0
     return Counted(keys[first][some], totals[some]), _answers(keys[told], each[told], parts[told])
 
 
-def _answers(keys: Keys, totals: Counts, parts: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
+def _answers(keys: Keys, totals: Counts, parts: NDArray[np.int32]) -> Iterator[tuple[int, bytes]]:
     order = np.argsort(parts, kind="stable")
     keys, totals = keys[order], totals[order]
     for part, here in runs(parts[order]):

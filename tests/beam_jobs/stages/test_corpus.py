@@ -95,7 +95,9 @@ def test_known_counts_of_a_corpus_in_two_parts(tmp_path: Path, vocabulary: str) 
 
 def test_counts_of_concepts_in_each_language(tmp_path: Path, vocabulary: str) -> None:
     work = write_parts(tmp_path, [ROWS[:2], ROWS[2:]])
-    count(work, [{"concepts": {"vocabulary": vocabulary, "per": "page_language"}}], parts=2)
+    apart = {"vocabulary": vocabulary, "per": "page_language"}
+    count(work, [{"concepts": apart}, {"concepts": {"vocabulary": vocabulary, "label": "all"}}], parts=2)
+    assert columns(work, "all", 1)["all_concept_counts"] == [[4, 4, 3], [4], [4], [], None]
     assert columns(work, "concepts", 1)["concept_counts"] == [[4, 3, 3], [1], [4], [], None]
     table = read_table(RunFolder(work).corpus_counts("concepts")).to_pylist()
     assert [tuple(row.values()) for row in table] == [
