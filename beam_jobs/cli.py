@@ -281,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet_beam()
     try:
         arguments, beam_flags = _parser().parse_known_args(argv)
-        if hasattr(arguments, "work"):
+        if getattr(arguments, "work", None) is not None:
             from beam_jobs.storage.stores import check_store
 
             check_store(arguments.work, named="--work")
