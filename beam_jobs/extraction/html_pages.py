@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from beam_jobs.extraction.http_message import charset_of, is_html, media_type
 from beam_jobs.extraction.listings import page_of_line
+from beam_jobs.extraction.opening import open_source
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.page_rows import FoundPage
 from beam_jobs.extraction.rows import Counts, clean
-from beam_jobs.storage.files import join, open_read
+from beam_jobs.storage.files import join
 
 if TYPE_CHECKING:
     from beam_jobs.fetching.fetch import Fetched
@@ -28,7 +29,7 @@ def folder_pages(folder: str, paths: Sequence[str], options: ExtractOptions, cou
     """The pages at paths below a folder."""
     for path in paths:
         try:
-            with open_read(join(folder, path)) as file:
+            with open_source(join(folder, path)) as file:
                 data = file.read(options.max_page_bytes)
         except OSError:
             counts.add("pages", "page_failed")
@@ -50,7 +51,7 @@ def page_url(path: str) -> str:
 
 def listed_urls(url: str, start: int, stop: int) -> list[str]:
     """The page URLs in a span of bytes of a list."""
-    with open_read(url) as file:
+    with open_source(url) as file:
         file.seek(start)
         lines = file.read(stop - start).split(b"\n")
     return [page for page in map(page_of_line, lines) if page is not None]

@@ -12,7 +12,7 @@ from typing import IO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from beam_jobs.storage.files import open_read
+from beam_jobs.extraction.opening import open_source
 from schemas.refusal import Refusal
 from schemas.sources import Source
 
@@ -87,7 +87,7 @@ def page_files(source: Source) -> list[str] | None:
 def list_spans(url: str, lines_per_span: int) -> Iterator[tuple[int, int]]:
     """A list of page URLs as byte spans of so many pages each; a Refusal where a line is no http(s) URL."""
     start = place = pages = 0
-    with open_read(url) as file:
+    with open_source(url) as file:
         for number, line in enumerate(file, start=1):
             place += len(line)
             page = page_of_line(line)
@@ -122,7 +122,7 @@ def _is_page(name: str) -> bool:
 
 
 def _lines(url: str) -> list[str]:
-    with open_read(url) as file:
+    with open_source(url) as file:
         whole = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if url.lower().endswith(".gz") else file
         return [page for page in map(page_of_line, whole) if page is not None]
 

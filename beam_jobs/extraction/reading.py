@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from beam_jobs.extraction.html_pages import fetched_pages, folder_pages, listed_urls
 from beam_jobs.extraction.listings import told
+from beam_jobs.extraction.opening import open_source
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.page_rows import page_rows
 from beam_jobs.extraction.rows import Counts, PairRows
@@ -21,7 +22,6 @@ from beam_jobs.extraction.tables import extra_schema, table_rows
 from beam_jobs.extraction.warc_pages import warc_pages
 from beam_jobs.extraction.wat import wat_batches
 from beam_jobs.extraction.webdataset import shard_rows
-from beam_jobs.storage.files import open_read
 from schemas.tables import PAIRS
 
 
@@ -36,7 +36,7 @@ def read_split(split: Split, options: ExtractOptions, *, counts: Counts | None =
     """The rows of a split; those that lead nowhere bear their reason."""
     counts = Counts() if counts is None else counts
     if split.source.kind == "wat":
-        with open_read(split.files[0]) as file:
+        with open_source(split.files[0]) as file:
             yield from wat_batches(file, options, counts, name=told(split.source, split.files[0]))
         return
     rows = PairRows(pa.schema(list(split_schema(split))[len(PAIRS) :]))
@@ -55,7 +55,7 @@ def _rows(split: Split, options: ExtractOptions, counts: Counts) -> Iterator[dic
     elif source.kind == "shards":
         yield from shard_rows(source, first, counts, name=told(source, first))
     elif source.kind == "warc":
-        with open_read(first) as file:
+        with open_source(first) as file:
             for page in warc_pages(file, options, counts, name=told(source, first)):
                 yield from page_rows(page, options)
     elif split.stop:

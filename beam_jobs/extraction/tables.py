@@ -18,9 +18,9 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_jobs.extraction.opening import open_source
 from beam_jobs.extraction.references import resolve
 from beam_jobs.extraction.rows import clean, pair_values, shown
-from beam_jobs.storage.files import open_read
 from schemas.reasons import Failed
 from schemas.refusal import Refusal
 from schemas.sources import Source
@@ -44,7 +44,7 @@ def row_group_spans(file: str) -> list[tuple[int, int]]:
     """Spans of row groups of about ROWS_PER_SPLIT rows each; (0, 0) for a format without them."""
     if ending_of(file) != ".parquet":
         return [(0, 0)]
-    with open_read(file) as opened:
+    with open_source(file) as opened:
         metadata = pq.ParquetFile(opened).metadata
         sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     spans: list[tuple[int, int]] = []
@@ -74,7 +74,7 @@ def column_names(file: str) -> list[str]:
     ending = ending_of(file).removesuffix(".gz")
     try:
         if ending == ".parquet":
-            with open_read(file) as opened:
+            with open_source(file) as opened:
                 return list(pq.read_schema(opened).names)
         with _opened(file) as lines:
             if ending == ".jsonl":
@@ -88,7 +88,7 @@ def column_names(file: str) -> list[str]:
 def extra_schema(source: Source, file: str) -> pa.Schema:
     """The extra columns: of Parquet with their types, else as strings."""
     if source.extra_columns and ending_of(file) == ".parquet":
-        with open_read(file) as opened:
+        with open_source(file) as opened:
             schema = pq.read_schema(opened)
         return pa.schema([pa.field(name, _plain(schema.field(name).type)) for name in source.extra_columns])
     return pa.schema([(name, pa.string()) for name in source.extra_columns])
@@ -157,7 +157,7 @@ def _string(value: object) -> str | None:
 
 
 def _parquet_rows(source: Source, file: str, start: int, stop: int) -> Iterator[_Row]:
-    with open_read(file) as opened:
+    with open_source(file) as opened:
         parquet = pq.ParquetFile(opened)
         held = parquet.schema_arrow.names
         wanted = dict.fromkeys([source.url_column, source.text_column, *source.extra_columns])
@@ -215,6 +215,6 @@ def _jsonl_rows(source: Source, file: str) -> Iterator[_Row]:
 @contextmanager
 def _opened(file: str) -> Iterator[IO[str]]:
     """A text file, unzipped; bytes that are no UTF-8 become U+FFFD, a byte-order mark goes."""
-    with open_read(file) as opened:
+    with open_source(file) as opened:
         whole = cast("IO[bytes]", gzip.GzipFile(fileobj=opened)) if file.lower().endswith(".gz") else opened
         yield io.TextIOWrapper(whole, "utf-8-sig", errors="replace", newline="")

@@ -11,9 +11,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+from beam_jobs.extraction.opening import open_source
 from beam_jobs.extraction.rows import Counts, clean, pair_values, shown
 from beam_jobs.extraction.tables import kept_uid
-from beam_jobs.storage.files import open_read
 from schemas.sources import Source
 
 _LARGEST_MEMBER = 4_194_304
@@ -23,7 +23,7 @@ _TEXT_FIELDS = ("caption", "text")
 
 def shard_rows(source: Source, file: str, counts: Counts, *, name: str) -> Iterator[dict[str, Any]]:
     """The samples of a tar, in its order. `name`: the file as rows tell it."""
-    with open_read(file) as opened:
+    with open_source(file) as opened:
         for number, (key, members) in enumerate(_samples(opened, counts, name)):
             yield _row(source, number, key, members, name)
 
