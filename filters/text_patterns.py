@@ -36,7 +36,12 @@ _GENERIC = (
     "click (?:image to enlarge|for larger image)|enlarge image|view (?:full size|larger image)|full size image|"
     "no (?:image|photo)(?: available)?|image (?:not (?:found|available)|may contain|description|result)|"
     "(?:profile|cover|header|featured|hero|main|product|article|post|blog|related|default|background|loading|stock) "
-    "(?:image|picture|photo)|(?:user|profile) avatar|(?:site|company|brand) logo|share on (?:facebook|twitter)"
+    "(?:image|picture|photo)|(?:user|profile) avatar|(?:site|company|brand) logo|share on (?:facebook|twitter|social media)|"
+    "all rights reserved|(?:next|previous) page|log in|subscribe|free shipping|photo of the day|"
+    "close (?:window|dialog)|zoom(?: (?:in|out))?|sign (?:in|up)(?: (?:for|to) (?:our|the) newsletter)?|"
+    "(?:buy|shop|order) now(?:[\\W_]+free (?:shipping|delivery))?|add to (?:cart|basket|wishlist)|"
+    "skip to (?:main )?content|zum vergrö(?:ß|ss)ern (?:bitte )?klicken|kein bild(?: vorhanden)?|"
+    "cliquez pour agrandir|haga clic para ampliar|clicca per ingrandire|klik om te vergroten"
 )
 
 # A word's edge in ASCII letters and digits; Unicode's would make the engine many times slower on other scripts.
