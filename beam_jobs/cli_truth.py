@@ -24,6 +24,7 @@ def add_truth(commands: Any, command: AddCommand) -> None:
         "truth --work out/run --recipe base --truth out/world/truth.parquet",
     )
     parser.add_argument("--texts", type=int, default=2_000, help="how many texts to draw (default: 2000)")
+    parser.add_argument("--pictures", type=int, default=0, help="how many pictures to draw too (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other texts (default: 0)")
     parser.add_argument("--work", metavar="URL", help="a run folder whose selection is done")
     parser.add_argument("--recipe", metavar="NAME|FILE", help="the recipe that it was made with")
@@ -39,8 +40,12 @@ def _truth(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     run = (arguments.work, arguments.recipe, arguments.truth)
     if any(run) and not all(run):
         raise Refusal("--work, --recipe and --truth go together")
+    if arguments.pictures < 0:
+        raise Refusal(f"--pictures must be at least 0; given {arguments.pictures}")
     lines = _of_run(*run) if arguments.work else _of_texts(arguments.texts, arguments.seed)
     print("\n".join(lines))
+    if arguments.pictures:
+        print("\n".join(_of_pictures(arguments.pictures, arguments.seed)))
     return DONE
 
 
@@ -49,6 +54,14 @@ def _of_texts(count: int, seed: int) -> Iterator[str]:
 
     found = measure_texts(count, seed)
     yield f"{count:,} drawn texts (seed {seed})"
+    yield from _table(found)
+
+
+def _of_pictures(count: int, seed: int) -> Iterator[str]:
+    from beam_jobs.report.picture_truth import measure_pictures
+
+    found = measure_pictures(count, seed)
+    yield f"{count:,} drawn pictures (seed {seed})"
     yield from _table(found)
 
 

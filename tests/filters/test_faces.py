@@ -8,43 +8,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from beam_jobs.world.drawing import draw
+from beam_jobs.world.pictures import SKINS, draw_face
 from beam_jobs.world.scenes import scene
 from filters.faces import Faces
 from filters.loading import load_model
 from filters.registry import check_files, make_scorer
 from filters.scorer import Batch
 from schemas.refusal import Refusal
-
-SKINS = ((240, 200, 175), (224, 172, 140), (165, 115, 80), (110, 75, 50))
-
-
-def draw_face(image: Image.Image, centre: tuple[int, int], radius: int, skin: tuple[int, int, int]) -> Image.Image:
-    """A frontal face with hair, eyes, brows, nose and mouth."""
-    pen, (x, y), hair = ImageDraw.Draw(image), centre, (60, 40, 30)
-    shade = tuple(value * 8 // 9 for value in skin)
-
-    def disc(dx: float, dy: float, across: float, down: float, fill: Any) -> None:
-        left, top = x + radius * (dx - across), y + radius * (dy - down)
-        pen.ellipse((left, top, left + 2 * radius * across, top + 2 * radius * down), fill=fill)
-
-    disc(0, -0.25, 0.85, 0.9, hair)
-    disc(0, 0.1, 0.7, 0.85, skin)
-    for side in (-1, 1):
-        disc(side * 0.32, -0.12, 0.16, 0.08, (250, 250, 250))
-        disc(side * 0.32, -0.12, 0.08, 0.08, (40, 30, 20))
-        brow = [
-            x + radius * (side * 0.32 - 0.18),
-            y - radius * 0.3,
-            x + radius * (side * 0.32 + 0.18),
-            y - radius * 0.32,
-        ]
-        pen.line(brow, fill=hair, width=max(2, radius // 16))
-    pen.polygon([(x, y), (x - radius * 0.12, y + radius * 0.28), (x + radius * 0.12, y + radius * 0.28)], fill=shade)
-    disc(0, 0.5, 0.28, 0.08, (180, 70, 70))
-    return image
 
 
 def portraits() -> list[Image.Image]:

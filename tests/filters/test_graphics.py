@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from beam_jobs.world.pictures import texture
 from filters.graphics import Graphics, graphic_facts
 from filters.registry import make_scorer
 from filters.scorer import Batch
@@ -45,18 +47,6 @@ def chart(number: int) -> Image.Image:
     return image
 
 
-def landscape(number: int) -> Image.Image:
-    """Noise whose strength falls with its frequency, as photographs have it, in shaded colours."""
-    source = np.random.default_rng(number)
-    height, width = 192, 256
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(width), np.fft.fftfreq(height)))
-    frequency[0, 0] = 1
-    planes = [np.fft.ifft2(np.fft.fft2(source.normal(size=(height, width))) / frequency**1.2).real for _ in range(3)]
-    mixed = planes[0][..., None] * 0.8 + np.stack(planes, axis=-1) * 0.4
-    scaled = 128 + 55 * (mixed - mixed.mean()) / mixed.std()
-    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
-
-
 def likelihoods(images: list[Image.Image]) -> list[float]:
     scorer = Graphics()
     prepared = [scorer.prepare(image, None) for image in images]
@@ -68,7 +58,7 @@ def likelihoods(images: list[Image.Image]) -> list[float]:
 
 def test_graphics_are_told_from_what_is_like_a_photograph() -> None:
     graphics = [stored(make(number)) for make in (screenshot, chart) for number in range(5)]
-    photographs = [stored(landscape(number)) for number in range(10)]
+    photographs = [stored(texture(random.Random(number))) for number in range(10)]
     assert min(likelihoods(graphics)) > 0.8
     assert max(likelihoods(photographs)) < 0.2
 

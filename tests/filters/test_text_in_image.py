@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from beam_jobs.world.drawing import draw
+from beam_jobs.world.pictures import LINES, write_line
 from beam_jobs.world.scenes import scene
 from filters.loading import load_model
 from filters.registry import check_files, make_scorer
@@ -18,16 +19,11 @@ from filters.scorer import Batch
 from filters.text_in_image import TextInImage, written_share
 from schemas.refusal import Refusal
 
-LINES = ("Summer sale", "BREAKING NEWS", "happy birthday", "50% off today", "Visit our shop")
-
 
 def poster(line: str, *, number: int, pixels: int = 20) -> Image.Image:
     """A drawn scene with a line of text across it."""
     image = Image.fromarray(draw(scene("poster", 1, number), 256))
-    ink = (0, 0, 0) if sum(image.resize((1, 1)).getpixel((0, 0))) > 380 else (255, 255, 255)  # type: ignore[arg-type]
-    place = (10, random.Random(number).randint(5, image.height - pixels - 10))
-    ImageDraw.Draw(image).text(place, line, fill=ink, font=ImageFont.load_default(pixels))
-    return image
+    return write_line(image, line, random.Random(number), pixels=pixels)
 
 
 def facts(images: list[Image.Image], captions: list[str]) -> list[dict[str, Any]]:
