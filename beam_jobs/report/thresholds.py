@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 SECTIONS = ("preselect", "select")
-VERBS = ("keep", "drop", "unique", "top_fraction", "top_k", "sample")
+LISTED = ("keep_listed", "drop_listed")
+VERBS = ("keep", "drop", *LISTED, "balance", "unique", "top_fraction", "top_k", "sample", "mix")
 _DEFAULT_REASONS = {
     "unique": "duplicate",
     "top_fraction": "below_top_fraction",
     "top_k": "below_top_k",
     "sample": "not_sampled",
+    "keep_listed": "not_listed",
+    "drop_listed": "listed",
+    "balance": "not_drawn",
+    "mix": "beyond_share",
 }
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -82,6 +87,10 @@ def cuts_of(recipe: Mapping[str, Any]) -> tuple[Cut, ...]:
 
 def _written(verb: str, step: Mapping[str, Any]) -> str:
     value = step[verb]
+    if verb in LISTED:
+        return f"{verb}: {value['by']}"
+    if verb == "mix":
+        return "mix: " + ", ".join(f"{part['share']} where {part['where']}" for part in value)
     shown = f"[{', '.join(map(str, value))}]" if isinstance(value, (list, tuple)) else str(value)
     parts = [f"{verb}: {shown}"]
     for key in ("by", "prefer", "per"):
@@ -94,11 +103,13 @@ def _reads(verb: str, step: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns of an expression, the keys of `unique`, the first column of a top fraction or count."""
     from filters.expressions import Malformed, compile_expression
 
-    if verb in ("keep", "drop"):
+    if verb in ("keep", "drop", "balance"):
         try:
             return compile_expression(str(step[verb])).columns
         except Malformed:
             return ()
+    if verb in LISTED:
+        return (str(step[verb]["of"]),)
     if verb == "unique":
         return tuple(map(str, step[verb]))
     return tuple(str(column).removeprefix("-") for column in (step.get("by") or ())[:1])

@@ -56,3 +56,17 @@ def test_steps_as_they_are_written_and_what_they_read() -> None:
         ("select", "top_k: 7, by: [-score, width]", "not_best", ("score",)),
         ("select", "sample: 0.1", "not_sampled", ()),
     ]
+
+
+def test_lists_draws_and_mixes_as_they_are_written() -> None:
+    parts = [{"share": 0.9, "where": "language = 'en'"}, {"share": 0.1, "where": "language <> 'en'"}]
+    recipe = {
+        "preselect": [{"drop_listed": {"by": "domain", "of": "page_url", "sha256": "ab"}}],
+        "select": [{"balance": "rate / 2", "seed": 1}, {"mix": parts, "seed": 0, "reason": "too_many"}],
+    }
+    assert [(step.written, step.reason, step.reads) for step in steps_of(recipe)] == [
+        ("drop_listed: domain", "listed", ("page_url",)),
+        ("balance: rate / 2", "not_drawn", ("rate",)),
+        ("mix: 0.9 where language = 'en', 0.1 where language <> 'en'", "too_many", ()),
+    ]
+    assert cuts_of(recipe) == ()
