@@ -6,6 +6,7 @@ embeddings as float16 rows. Rows that failed are left out; nothing here reads an
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -20,6 +21,8 @@ from beam_jobs.storage.files import open_read
 from beam_jobs.storage.parquet import read_schema, read_table
 from beam_jobs.storage.run_folder import RunFolder
 
+# numpy parses a header as Python; early releases of 3.10 to 3.12 may raise SystemError when two threads do so at once.
+_PARSING = threading.Lock()
 _NAMED = {
     "most_pixels": ("original_width", "original_height"),
     "longest_text": ("caption",),
@@ -116,7 +119,8 @@ def open_halves(file: IO[bytes], url: str) -> tuple[int, int]:
     """Reads the header of an npy file and checks that it is a float16 matrix in C order."""
     major, minor = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if (major, minor) == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(file)
+    with _PARSING:
+        shape, fortran, kind = read(file)
     if fortran or kind != np.float16 or len(shape) != 2:
         raise ValueError(f"{url}: expected a float16 matrix in C order; it holds {kind} of shape {shape}")
     return int(shape[0]), int(shape[1])
