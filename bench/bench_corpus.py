@@ -102,8 +102,7 @@ def write_vocabulary(file: Path) -> None:
 def section(counter: str, vocabulary: Path) -> list[object]:
     if counter == "concepts":
         return [{"concepts": {"vocabulary": str(vocabulary)}}]
-    name, _, share = counter.partition(":")
-    return [{name: {"share": float(share)}}] if share else [name]
+    return [counter]
 
 
 def run_stage(work: str, counter: str, vocabulary: str, *, parts: int, pairs: int, workers: int) -> None:
@@ -213,7 +212,7 @@ def match_rates(vocabulary: Path, rows: int = 200_000) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", default="1000000,10000000", help="sizes, parted by commas")
-    parser.add_argument("--counters", default="repeats,hosts,ngrams,ngrams:0.1,concepts")
+    parser.add_argument("--counters", default="repeats,hosts,ngrams,concepts")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pairmill-bench-"))

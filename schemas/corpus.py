@@ -7,7 +7,7 @@ extraction are not counted and have no value.
     corpus:
       - repeats                          # images_per_text, texts_per_image
       - hosts                            # host, host_pairs, tld, tld_pairs
-      - ngrams: {share: 0.1}             # rarest_ngram_count, rarest_ngram_rank
+      - ngrams                           # rarest_ngram_count, rarest_ngram_rank
       - concepts:                        # concepts, concept_counts, concept_number, rarest_concept,
           vocabulary: concepts.txt       # concept_min_count, concept_probability, concept_draw
           per: page_language
@@ -141,27 +141,20 @@ class NgramsOptions(_Counter):
     frequent of all. Words are divided by white space and taken in lower case.
 
     Those of one count share the lowest rank of them, so `rarest_ngram_rank <= N` keeps the texts all of whose n-grams
-    are among the N most frequent, ties at the last place included. share: of the pairs, drawn by uid, that is
-    counted; below 1 the counts are estimates (found / share) whose error the ledger states, and an n-gram that the
-    drawn pairs lack counts 0 and comes last.
+    are among the N most frequent, ties at the last place included. Counts are exact, whatever the size of the corpus,
+    but for n-grams whose keys of 64 bits meet; each sidecar says how many those are expected to be.
     """
 
     KIND: ClassVar[str] = "ngrams"
     MADE: ClassVar[Mapping[str, pa.DataType]] = {"rarest_ngram_count": pa.int64(), "rarest_ngram_rank": pa.int64()}
     text: str = "text"
-    share: float = 1.0
-    seed: int = 0
 
     def check(self) -> None:
         _check_column("text", self.text)
-        if isinstance(self.share, bool) or not isinstance(self.share, (int, float)) or not 0 < self.share <= 1:
-            raise ValueError(f"share: expected a share above 0 and up to 1; given {self.share!r}")
-        object.__setattr__(self, "share", float(self.share))
-        _check_whole("seed", self.seed, least=0)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("uid", self.text)
+        return (self.text,)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from beam_jobs.corpus.concepts import ConceptKeys
 from beam_jobs.corpus.hosts import HostKeys
 from beam_jobs.corpus.keying import Keying
-from beam_jobs.corpus.ngrams import CONFIDENCE, NgramKeys, relative_error
+from beam_jobs.corpus.ngrams import NgramKeys
 from beam_jobs.corpus.repeats import RepeatKeys
 from beam_jobs.corpus.tallies import Spectrum
 from beam_jobs.corpus.vocabulary import read_vocabulary
@@ -20,7 +20,6 @@ from schemas.corpus import ConceptsOptions, Counter, HostsOptions, NgramsOptions
 
 # Raised when a counter would give other values for the same texts and options.
 VERSIONS = {"repeats": 1, "hosts": 1, "ngrams": 1, "concepts": 1}
-_ERROR_AT = (100, 10_000, 1_000_000)
 
 
 def configuration(counter: Counter) -> dict[str, Any]:
@@ -44,12 +43,8 @@ def make_keying(counter: Counter, made: dict[str, Any]) -> Keying:
 def provenance(counter: Counter, made: dict[str, Any], spectrum: Spectrum) -> dict[str, Any]:
     """The configuration, how many different keys were counted, and how far a count may be off.
 
-    keys_taken_for_another: how many pairs of different keys are expected to have met, each counted as one key.
-    relative_error: how far counts of that size may be off, as a part of themselves, at the confidence stated.
+    keys_taken_for_another: how many pairs of different keys are expected to have met, each counted as one key; all
+    other counts are exact.
     """
     keys = int(spectrum.keys.sum())
-    told: dict[str, Any] = {**made, "different_keys": keys, "keys_taken_for_another": float(f"{keys**2 / 2**65:.3g}")}
-    if isinstance(counter, NgramsOptions) and counter.share < 1:
-        errors = {str(count): round(relative_error(count, counter.share), 4) for count in _ERROR_AT}
-        told |= {"relative_error": errors, "confidence": CONFIDENCE}
-    return told
+    return {**made, "different_keys": keys, "keys_taken_for_another": float(f"{keys**2 / 2**65:.3g}")}

@@ -23,12 +23,11 @@ _JOINED_AT_ONCE = 16
 class Keyed:
     """The keys of rows, one row after another; row i has those from starts[i] on.
 
-    weights: how much each counts; 1 when None. values: what the keys stand for, where columns are made of it.
+    values: what the keys stand for, where columns are made of it.
     """
 
     keys: Keys
     starts: Places
-    weights: Counts | None = None
     values: Any = None
 
 
@@ -54,8 +53,7 @@ def count_rows(chunks: Iterable[pa.Table], keying: Keying) -> Counted:
     """The different keys of a part."""
     found: list[Counted] = []
     for table in chunks:
-        keyed = keying.key(table)
-        found.append(count(keyed.keys, keyed.weights))
+        found.append(count(keying.key(table).keys))
         if len(found) == _JOINED_AT_ONCE:
             found = [join_counted(found)]
     return join_counted(found) if found else count(np.zeros(0, dtype=np.uint64))

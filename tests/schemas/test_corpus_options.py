@@ -13,11 +13,13 @@ from schemas.refusal import Refusal
 
 
 def test_defaults_are_written_out() -> None:
-    found = parse_corpus(["repeats", {"hosts": None}, {"ngrams": {"share": 1}}, {"concepts": {"vocabulary": "v.txt"}}])
+    found = parse_corpus(
+        ["repeats", {"hosts": None}, {"ngrams": {"text": "title"}}, {"concepts": {"vocabulary": "v.txt"}}]
+    )
     assert found.to_json() == [
         {"repeats": {"label": "repeats", "text": "text", "image": "url"}},
         {"hosts": {"label": "hosts"}},
-        {"ngrams": {"label": "ngrams", "text": "text", "share": 1.0, "seed": 0}},
+        {"ngrams": {"label": "ngrams", "text": "title"}},
         {
             "concepts": {
                 "label": "concepts",
@@ -55,8 +57,10 @@ def test_columns_begin_with_a_label_of_their_own() -> None:
         ([{"hosts": 3}], "hosts: expected its options as a mapping; given 3"),
         ([{"repeats": {"texts": "a"}}], "repeats: unknown option 'texts'; known: label, text, image"),
         ([{"repeats": {"image": 3}}], "repeats: image: expected the name of a column; given 3"),
-        ([{"ngrams": {"share": 0}}], "ngrams: share: expected a share above 0 and up to 1; given 0"),
-        ([{"ngrams": {"seed": -1}}], "ngrams: seed: expected a whole number of at least 0; given -1"),
+        (
+            [{"concepts": {"vocabulary": "v", "seed": -1}}],
+            "concepts: seed: expected a whole number of at least 0; given -1",
+        ),
         (["concepts"], "concepts: vocabulary: expected a file of entries; given ''"),
         (
             [{"concepts": {"vocabulary": "v", "boundary": "words"}}],
@@ -81,5 +85,5 @@ def test_what_is_wrong_is_said(section: object, expected: str) -> None:
 
 def test_a_recipe_refuses_it_at_its_place() -> None:
     with pytest.raises(Refusal) as refused:
-        parse_recipe("name: a\ncorpus: [{ngrams: {share: 2}}]", "mine.yaml")
-    assert str(refused.value) == "mine.yaml: corpus: ngrams: share: expected a share above 0 and up to 1; given 2"
+        parse_recipe("name: a\ncorpus: [{ngrams: {text: 2}}]", "mine.yaml")
+    assert str(refused.value) == "mine.yaml: corpus: ngrams: text: expected the name of a column; given 2"

@@ -7,7 +7,7 @@ from schemas.recipe import parse_recipe
 
 RECIPE = """
 name: mine
-corpus: [repeats, ngrams: {share: 0.5}, hosts: {label: places}, concepts: {vocabulary: v.txt, t: 20000}]
+corpus: [repeats, ngrams: {text: title}, hosts: {label: places}, concepts: {vocabulary: v.txt, t: 20000}]
 download: {image_size: 512}
 group: [exact, concepts: {vocabulary: v.txt, tags: seen}, retrieved: {queries: q.txt}]
 """
@@ -17,7 +17,7 @@ def test_defaults_are_left_out_also_of_what_has_no_default() -> None:
     shown = brief(parse_recipe(RECIPE, "mine.yaml").to_json())
     assert shown["corpus"] == [
         "repeats",
-        {"ngrams": {"share": 0.5}},
+        {"ngrams": {"text": "title"}},
         {"hosts": {"label": "places"}},
         {"concepts": {"vocabulary": "v.txt"}},
     ]

@@ -127,7 +127,7 @@ def test_other_parts_and_buckets_say_the_same_of_each_row(tmp_path: Path, vocabu
     section: list[object] = [
         "repeats",
         "hosts",
-        {"ngrams": {"share": 0.5}},
+        "ngrams",
         {"concepts": {"vocabulary": vocabulary, "per": "page_language"}},
     ]
     rows = many_rows()
@@ -156,10 +156,15 @@ def test_several_processes_write_the_same_bytes(tmp_path: Path, vocabulary: str)
 
 def test_a_sidecar_says_what_made_it_and_how_exact_it_is(tmp_path: Path) -> None:
     work = write_parts(tmp_path, [ROWS[:6]])
-    count(work, [{"ngrams": {"share": 0.999999}}], parts=1)
+    count(work, ["ngrams"], parts=1)
     told = json.loads(read_schema(RunFolder(work).corpus("ngrams", 0)).metadata[b"pairmill"])
-    assert told["counter"] == "ngrams" and told["different_keys"] == 8 and told["options"]["share"] == 0.999999
-    assert told["confidence"] == 0.999 and told["relative_error"]["10000"] == 0.0478
+    assert told == {
+        "counter": "ngrams",
+        "version": 1,
+        "options": {"label": "ngrams", "text": "text"},
+        "different_keys": 8,
+        "keys_taken_for_another": 1.73e-18,
+    }
 
 
 RECIPE = """
