@@ -113,7 +113,7 @@ class _Remote(io.RawIOBase):
     def _open(self) -> None:
         if self._kept is None:
             self._file = self._fs.open(self._path, "rb")
-            if self._file.seekable():
+            if not (self._is_web() and self._file.size is None):
                 return
             self._kept = tempfile.TemporaryFile(prefix="pairmill-")  # noqa: SIM115 - closed in close()
             self._file.close()

@@ -38,6 +38,7 @@ def wat_batches(file: IO[bytes], options: ExtractOptions, counts: Counts, *, nam
         bad=lambda offset, message: counts.bad_record(name, offset),
         max_bytes=_MOST_BYTES,
         mark=IMAGE,
+        closing=b"}",
         passed=lambda number: counts.add("records", "read", number),
     )
     read = without_alt = 0
@@ -45,6 +46,8 @@ def wat_batches(file: IO[bytes], options: ExtractOptions, counts: Counts, *, nam
         read += 1
         links = image_links(record.data, record.begin, record.end, with_text=not options.wat_without_alt)
         if not links:
+            if not record.content.rstrip().endswith(b"}"):
+                counts.bad_record(name, record.offset)
             continue
         if links.count(BARE) == len(links) and not options.wat_without_alt:
             without_alt += len(links)
