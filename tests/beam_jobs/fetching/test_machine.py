@@ -23,7 +23,8 @@ from beam_jobs.fetching.fetch import FetchOptions, fetch_all
 from beam_jobs.fetching.machine import MachineTurns
 folder, port, path, count, per_host, delay = sys.argv[1:]
 rule = ResolveRule("*.test", "127.0.0.1", int(port))
-options = FetchOptions(resolve=(rule,), per_host=int(per_host), host_delay=float(delay), robots=False, retries=0)
+limits = {"per_host": int(per_host), "host_delay": float(delay), "retries": 0}
+options = FetchOptions(resolve=(rule,), robots=False, read_tdm_file=False, **limits)
 urls = [f"http://a.test{path}?{number}" for number in range(int(count))]
 print("ready", flush=True)
 sys.stdin.readline()

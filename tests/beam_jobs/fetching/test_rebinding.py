@@ -111,7 +111,15 @@ def fetch(
 ) -> tuple[Fetched, int]:
     """What became of http://rebind.example, and how often its IPv4 address was asked for; nobody reached `private`."""
     server = NameServer(answers)
-    chosen = {"timeout": 5.0, "deadline": 20.0, "retries": 2, "backoff": 0.01, "robots": False, **options}
+    chosen = {
+        "timeout": 5.0,
+        "deadline": 20.0,
+        "retries": 2,
+        "backoff": 0.01,
+        "robots": False,
+        "read_tdm_file": False,
+        **options,
+    }
     keep = float(chosen.pop("keep_names", 300.0))
     url = str(chosen.pop("url", f"http://rebind.example:{private.getsockname()[1]}{path}"))
     commons = Commons(server.lookup, keep_names=keep)
