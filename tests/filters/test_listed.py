@@ -88,6 +88,17 @@ def test_uids_and_hashes_come_as_text_parquet_or_a_subset_of_datacomp(tmp_path: 
     assert where_listed(pa.array([digest.lower(), "ab" * 31 + "aa"]), step).tolist() == [True, False]
 
 
+def test_uids_of_any_form_are_told_apart(tmp_path: Path) -> None:
+    uids = ["0123456789abcdef" * 2, "0123456789ABCDEF" * 2, "0123456789abcdeg" * 2, "u1", "0123456789abcdef" * 2 + "0"]
+    column = pa.array(uids)
+    for number, uid in enumerate(uids):
+        found = where_listed(column, listed("uid", write(tmp_path, f"{uid}\n", f"{number}.txt")))
+        assert found.tolist() == [each == uid for each in uids]
+    listed_all = listed("uid", write(tmp_path, "\n".join(uids[:3]), "three.txt"))
+    assert where_listed(column, listed_all).tolist() == [True, True, True, False, False]
+    assert where_listed(column[:1], listed_all).tolist() == [True]
+
+
 def test_a_list_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
     first, second = (listed("uid", write(tmp_path, "u1\n", name)) for name in ("a.txt", "b.txt"))
     assert first.to_json() == second.to_json()
