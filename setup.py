@@ -46,6 +46,9 @@ REQUIRES = [
     "markupsafe",
 ]
 
+# Text towers and tokenizers of transformers, as SigLIP's.
+TRANSFORMERS = ["tokenizers", "transformers>=5"]
+
 # The projects that ours is compared with: tests and `make bench` read and make the same files with them.
 PEERS = ["embedding-reader", "img2dataset>=1.47", "pysimdjson", "webdataset"]
 
@@ -72,7 +75,7 @@ EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
     "azure": ["adlfs"],
-    "captions": ["transformers>=5"],
+    "captions": TRANSFORMERS,
     "concepts": CONCEPTS,
     "formats": FORMATS,
     "vision": VISION,
@@ -87,6 +90,7 @@ EXTRAS = {
         *S3_SERVER,
         *STORES,
         *TEXT,
+        *TRANSFORMERS,
         *VISION,
         "build",
         "mypy",
