@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from beam_jobs.extraction.members import whole_members
 from beam_jobs.extraction.resuming import only_padding, record_end, resume

@@ -76,8 +76,8 @@ def _read(
         places: Sequence[int] = range(len(links))
         told = links
         if not options.wat_without_alt:
-            places = [place for place, link in enumerate(links) if link != BARE]
-            told = [link for link in links if link != BARE]
+            places = [place for place, link in enumerate(links) if link is not BARE]
+            told = [link for link in links if link is not BARE]
         try:
             return (
                 page_beside(record.data, record.begin, record.end, agent=options.agent),

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from beam_jobs.extraction.clean_alt import clean_alts
 from beam_jobs.extraction.consent import forbidding
+from beam_jobs.extraction.image_attributes import pixels
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.rows import shown
 from beam_jobs.extraction.wat_record import Link, WatPage
@@ -48,6 +49,7 @@ class WatRows:
         self._urls: list[str] = []
         self._places: list[int] = []
         self._failures: dict[int, tuple[str, str]] = {}
+        self._more: dict[int, Link] = {}
 
     def __len__(self) -> int:
         return len(self._urls)
@@ -59,11 +61,14 @@ class WatRows:
     def add(self, page: WatPage, offset: int, links: Sequence[Link], places: Sequence[int]) -> int:
         """A record's links, each with its place among the page's images; how many of them are rows."""
         texts = [link.alt for link in links]
-        sources = [link.url or "" for link in links]
         if not all(texts) and not self._options.wat_without_alt:
-            sources, places = list(compress(sources, texts)), list(compress(places, texts))
-            texts = list(compress(texts, texts))
+            links, places = list(compress(links, texts)), list(compress(places, texts))
+            texts = [link.alt for link in links]
+        sources = [link.url or "" for link in links]
         if texts:
+            for row, link in enumerate(links, len(self._urls)):
+                if link.title is not None or link.width is not None or link.height is not None:
+                    self._more[row] = link
             self._pages.append(page)
             self._offsets.append(offset)
             self._sizes.append(len(texts))
@@ -107,6 +112,7 @@ class WatRows:
             "page_url": _strings([page.url for page in self._pages]).take(at),
             "src": _strings(sources),
             "reference": pa.repeat("src", rows),
+            **self._told_more(rows),
             "page_title": _strings([page.title for page in self._pages]).take(at),
             "page_language": _strings([page.language for page in self._pages]).take(at),
             "position": pa.array(self._places, pa.int32()),
@@ -121,6 +127,22 @@ class WatRows:
         self._clear()
         arrays = [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in PAIRS]
         return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)
+
+    def _told_more(self, rows: int) -> dict[str, pa.Array]:
+        """Titles and declared sizes, which few links have."""
+        if not self._more:
+            return {}
+        titles: list[str | None] = [None] * rows
+        widths: list[int | None] = [None] * rows
+        heights: list[int | None] = [None] * rows
+        for row, link in self._more.items():
+            titles[row] = link.title if isinstance(link.title, str) else None
+            widths[row], heights[row] = _pixels(link.width), _pixels(link.height)
+        return {
+            "title": _strings(titles),
+            "declared_width": pa.array(widths, pa.int32()),
+            "declared_height": pa.array(heights, pa.int32()),
+        }
 
     def _reasons(self, at: pa.Array) -> tuple[pa.Array, pa.Array]:
         forbidden = self._forbidden if self._options.honour_opt_out and any(self._forbidden) else []
@@ -139,6 +161,10 @@ class WatRows:
 
 def _strings(values: Sequence[Any]) -> pa.Array:
     return pa.array(values, pa.string())
+
+
+def _pixels(value: object) -> int | None:
+    return pixels(str(value)) if isinstance(value, str | int) else None
 
 
 def _alt_states(texts: Sequence[str | None]) -> pa.Array:

@@ -29,7 +29,8 @@ _TAIL = rb'((?:, ?"[^}]*")?\})|)'
 _LINKS = re.compile(_PLACE + _TAIL)
 # The same, with only the brace of a link that has nothing but a URL: most images have no alt-text.
 _TOLD = re.compile(_PLACE + rb'(?:, ?"url": ?"[^"\\}]*"(?=\}))?' + _TAIL)
-BARE = b"}"
+# One byte is one object in CPython, so that a look at the object mostly tells; where it does not, parsing does.
+BARE = bytes([0x7D])
 _LINKS_KEY = re.compile(rb'"Links": ?\[')
 _HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"})
 _HEADER_MARKS = (b"robots", b"tdm-res", b"language")
@@ -55,6 +56,9 @@ class Link(msgspec.Struct, gc=False):
 
     url: str | None = None
     alt: str | None = None
+    title: Any = None
+    width: Any = None
+    height: Any = None
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -148,11 +152,19 @@ def _record(content: bytes) -> _Record:
 def _links(spelled: bytes) -> list[bytes]:
     links = json.loads(spelled)
     told = [
-        {key: clean(link[key]) for key in ("url", "alt") if isinstance(link.get(key), str)}
+        {
+            key: clean(link[key]) if isinstance(link[key], str) else link[key]
+            for key in Link.__struct_fields__
+            if _is_told(link, key)
+        }
         for link in links
         if isinstance(link, dict) and link.get("path") == _IMAGE
     ]
     return [b"," + msgspec.json.encode(link)[1:] if link else b"}" for link in told]
+
+
+def _is_told(link: dict[str, Any], key: str) -> bool:
+    return isinstance(link.get(key), str) or (key not in ("url", "alt") and isinstance(link.get(key), int))
 
 
 def _page(record: _Record, agent: str) -> WatPage:

@@ -115,6 +115,18 @@ def test_context_columns(wat_record: Record) -> None:
     assert {name: row[name] for name in expected} == expected
 
 
+def test_titles_and_declared_sizes(wat_record: Record) -> None:
+    links = [image("a", "x"), {**image("b", "y"), "title": "T", "width": "320px", "height": 200}]
+    links += [{**image("c"), "title": "no alt"}, {**image("d", "z"), "width": "50%", "height": [1], "title": 7}]
+    rows, details = rows_of(wat_record("http://h.test/", links))
+    assert [(row["text"], row["title"], row["declared_width"], row["declared_height"]) for row in rows] == [
+        ("x", None, None, None),
+        ("y", "T", 320, 200),
+        ("z", None, None, None),
+    ]
+    assert details["references"] == {"without_alt": 1}
+
+
 def test_headers_speak_of_consent(wat_record: Record) -> None:
     data = wat_record("http://h.test/", [image("x", "y")], headers={"X-Robots-Tag": "noimageai"})
     (row,), _ = rows_of(data)
