@@ -14,6 +14,7 @@ from apache_beam.pvalue import AsSingleton, PBegin, PCollection
 
 from beam_jobs.grouping.grouper import Blob, GroupFn, Made, named
 from beam_jobs.known import exact_join, hash_join, vector_join
+from beam_jobs.known.hits import write_hits
 from beam_jobs.known.index import KnownIndex
 from beam_jobs.known.matches import known_table
 from beam_jobs.matching.cell_files import read_cells
@@ -196,6 +197,7 @@ class _WriteKnown(_KnownFn):
         sent = [blob for tag, blobs in parts.items() if tag != "shard" for blob in blobs]
         names = [index.name for index in self._indexes]
         table = known_table(self.rows(shard), self._options, names, sent)
+        write_hits(self._work, self._options.label, shard, table, self._indexes)
         digest = write_table(RunFolder(self._work).groups(self._options.label, shard), table)
         yield f"group/{self._options.label}", shard, self._tally(table, digest)
 

@@ -1,19 +1,23 @@
 """What is shown of a sampled row: its picture, text, address and scores.
 
-In: places of rows, and the columns worth telling. Out: cards by place; each shard that holds any is read once more.
+In: places of rows, and the columns worth telling. Out: cards by place; each shard that holds any is read once more. Of
+a row that was taken down nothing is shown but that it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beam_jobs.known.taken_down import REASON, find_gone
 from beam_jobs.report.display import host_of, tidy
 from beam_jobs.report.pictures import thumbnails
 from beam_jobs.report.samples import Place
 from beam_jobs.report.shard_rows import ShardRows, Sidecars, read_rows
+from beam_jobs.storage.parquet import read_table
+from beam_jobs.storage.tombstones import requests_digest
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,30 @@ def read_cards(sidecars: Sidecars, places: Iterable[Place], columns: Sequence[st
     for shard, numbers in by_shard.items():
         rows = read_rows(sidecars, shard)
         keys = rows.table["key"].take(numbers).to_pylist()
-        named = {key: row for key, row in zip(keys, numbers, strict=True) if key}
+        gone = _taken_down(sidecars, shard, numbers)
+        named = {key: row for key, row in zip(keys, numbers, strict=True) if key and row not in gone}
         pictures = thumbnails(sidecars.folder, shard, named)
         scores = {name: rows.numbers(name) for name in columns if name in rows.table.column_names}
         for row in numbers:
             told = tuple((name, float(values[row])) for name, values in scores.items() if np.isfinite(values[row]))
-            cards[Place(shard, row)] = _card(rows, row, pictures.get(row, ""), told)
+            card = _card(rows, row, pictures.get(row, ""), told)
+            cards[Place(shard, row)] = _without_content(card) if row in gone else card
     return cards
+
+
+def _taken_down(sidecars: Sidecars, shard: int, numbers: list[int]) -> set[int]:
+    """Which of these rows of a shard must not be shown."""
+    work = sidecars.folder.work
+    digest = requests_digest(work)
+    if digest is None:
+        return set()
+    table = read_table(sidecars.folder.image_table(shard), ["uid", "url", "sha256"]).take(numbers)
+    gone, _ = find_gone(work, digest, table, shard=shard)
+    return {row for row, hidden in zip(numbers, gone.tolist(), strict=True) if hidden}
+
+
+def _without_content(card: Card) -> Card:
+    return replace(card, text="(taken down)", url="", host="", page_url="", picture="", reason=REASON)
 
 
 def _card(rows: ShardRows, row: int, picture: str, scores: tuple[tuple[str, float], ...]) -> Card:

@@ -19,6 +19,7 @@ from beam_jobs.report.duplicates import Duplicates, has_groups
 from beam_jobs.report.failures import DroppedText, Failures, counts_of, dropped_before_download
 from beam_jobs.report.funnel import FunnelStage, StageTotals, final_reasons, make_funnel, read_totals
 from beam_jobs.report.galleries import Galleries
+from beam_jobs.report.known_hits import KnownHits
 from beam_jobs.report.samples import AtCuts, Place, Samples
 from beam_jobs.report.shard_rows import (
     ShardRows,
@@ -87,6 +88,7 @@ class Findings:
     at_cuts: AtCuts
     duplicates: tuple[Duplicates, ...]
     galleries: tuple[Galleries, ...]
+    known: tuple[KnownHits, ...]
     cards: Mapping[Place, Card]
     dropped_texts: Mapping[str, Sequence[DroppedText]]
     measured: Measured | None
@@ -115,8 +117,9 @@ def gather(
     at_cuts = AtCuts(cuts, each=CUT_SAMPLES)
     duplicates = [Duplicates(label, LARGEST_GROUPS, DOUBTFUL_PAIRS, MEMBERS_SHOWN) for label in sidecars.groups]
     galleries = [Galleries(label, LARGEST_CLUSTERS, PROTOTYPES_SHOWN) for label in sidecars.groups]
+    known = [KnownHits(label) for label in sidecars.groups]
     against = Truth(truth, agreeing_columns(recipe)) if truth else None
-    collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates, *galleries]
+    collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates, *galleries, *known]
     collectors += [against] if against else []
     for rows in iter_rows(sidecars):
         for collector in collectors:
@@ -124,6 +127,8 @@ def gather(
     columns.finish()
     for clustered in galleries:
         clustered.finish(folder)
+    for held in known:
+        held.finish(folder)
     if any(found.wanted() for found in duplicates):
         for rows in iter_rows(sidecars):
             for found in duplicates:
@@ -155,7 +160,8 @@ def gather(
         at_cuts=at_cuts,
         duplicates=tuple(found for found in duplicates if found.rows),
         galleries=tuple(clustered for clustered in galleries if clustered.rows),
-        cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates, galleries), told[:CARD_COLUMNS]),
+        known=tuple(held for held in known if held.rows),
+        cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates, galleries, known), told[:CARD_COLUMNS]),
         dropped_texts=dropped_before_download(folder, parts, before, each=TEXTS_A_REASON, parts_read=PARTS_READ),
         measured=against.measure(cuts, _drawn(recipe)) if against else None,
     )
@@ -173,6 +179,7 @@ def _places(
     cuts: Sequence[Cut],
     duplicates: Sequence[Duplicates],
     galleries: Sequence[Galleries],
+    known: Sequence[KnownHits],
 ) -> list[Place]:
     """Every row that the page may show."""
     places = list(samples.places(KEPT))
@@ -186,4 +193,6 @@ def _places(
             places += [member.place for member in group.members]
     for clustered in galleries:
         places += [shown.place for gallery in clustered.galleries() for shown in gallery.shown]
+    for held in known:
+        places += [hit.place for hit in held.hits]
     return places

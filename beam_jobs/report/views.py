@@ -185,6 +185,8 @@ def learned(findings: Findings) -> list[tuple[str, str, str]]:
     told = []
     for label in findings.sidecars.scores:
         told.append(("scorer", label, plural(len(made.get(label, [])), "column")))
+    for held in findings.known:
+        told.append(("grouper", held.label, plural(held.counts.total(), "known image")))
     for found in findings.duplicates:
         told.append(("grouper", found.label, plural(found.duplicates, "duplicate")))
     return told

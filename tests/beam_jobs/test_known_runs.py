@@ -127,6 +127,13 @@ def test_a_crawl_held_against_the_corpus_keeps_none_of_it_again(
     }
     assert manifest["samples"] == len(kept)
     assert not kept & (corpus_uids | set(hit))
+    page = (work / "report/holding/index.html").read_text()
+    section = page[page.index('<section id="known">') : page.index("</section>", page.index('<section id="known">'))]
+    assert f"{len(corpus_uids)}" in section
+    assert "corpus, by uid" in section
+    assert "exam, by perceptual" in section
+    assert section.count("1.png") >= 1
+    assert section.count("data:image/webp") >= 4
     capfd.readouterr()
     assert main([*arguments, "--stages=select:"]) == 0
     assert capfd.readouterr().err.count("done before") >= 2

@@ -81,6 +81,8 @@ def test_only_the_shards_that_held_the_rows_change_and_no_run_brings_them_back(
     told = capfd.readouterr()
     assert f"write       done before: {len(stay)} of {len(rows)}  (taken_down 3)" in told.err
     assert "        3  taken_down" in told.out
+    page = (work / "report/small/index.html").read_text()
+    assert not [row["url"] for row in gone if str(row["url"]) in page]
     assert digests(work / SHARDS) == after
     shutil.rmtree(work / SHARDS)
     shutil.rmtree(work / "ledger/write")
