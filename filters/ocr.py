@@ -37,18 +37,22 @@ class Line:
 class TextReader:
     engine: Any
 
-    def read(self, image: Image.Image) -> list[Line]:
-        """The lines of a picture from top to bottom, those of one height from left to right."""
+    def read(self, image: Image.Image, *, letters: int = 0) -> list[Line]:
+        """The lines of a picture from top to bottom, those of one height from left to right.
+
+        letters: how many different letters and digits a line has at least. Drawn shapes read as signs.
+        """
         rgb = image if image.mode == "RGB" else image.convert("RGB")
         if min(rgb.size) < _LEAST_SIDE:
             return []
         found = self.engine(np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1]))
         if found.boxes is None or found.txts is None:
             return []
-        return [
+        lines = [
             Line(np.asarray(corners, dtype=np.float32), str(text), float(confidence))
             for corners, text, confidence in zip(found.boxes, found.txts, found.scores, strict=True)
         ]
+        return [line for line in lines if len(set(filter(str.isalnum, line.text))) >= letters]
 
 
 def check_reader(wanted_by: str) -> None:

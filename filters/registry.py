@@ -18,6 +18,7 @@ from filters.callables import UserCode
 from filters.clean_text import CleanText
 from filters.clip import Clip
 from filters.clip_tags import ClipTags
+from filters.clip_without_text import ClipWithoutText
 from filters.concreteness import Concreteness
 from filters.contacts import Contacts
 from filters.faces import Faces
@@ -44,6 +45,7 @@ SCORERS: Mapping[str, type[Scorer]] = {
     "clean_text": CleanText,
     "clip": Clip,
     "clip_tags": ClipTags,
+    "clip_without_text": ClipWithoutText,
     "concreteness": Concreteness,
     "contacts": Contacts,
     "faces": Faces,

@@ -92,7 +92,7 @@ class TextInImage(Scorer):
         )
 
     def prepare(self, image: Image.Image, model: TextReader) -> Found:
-        lines = [line for line in model.read(image) if len(set(filter(str.isalnum, line.text))) >= self.letters]
+        lines = model.read(image, letters=self.letters)
         return Found(lines, float(covered(lines, image.size).mean()) if lines else 0.0)
 
     def score(self, batch: Batch, model: TextReader) -> Scores:
