@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_disk(
     run_arguments: RunArguments,
     undisturbed: Path,
 ) -> None:
-    """It goes on through a store that answers 503 to one request in nineteen, and cuts one in thirty-one."""
+    """It goes on through a store that answers 503 to some requests, and cuts the connection of others."""
     work = f"{store.root}/killed"
     command = [sys.executable, "-m", "beam_jobs", *run_arguments(work)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
@@ -62,7 +62,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_disk(
     environment, proxy = faulty_environment
     ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert min(proxy.faults["busy"], proxy.faults["cut"]) > 3
+    assert min(proxy.faults["busy"], proxy.faults["cut"]) >= 2
     assert stored(work) == stored(str(undisturbed))
     assert reasons(work) == reasons(str(undisturbed))
     said = ended.stdout + ended.stderr + ledgers(work)
