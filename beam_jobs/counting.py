@@ -12,6 +12,7 @@ parts that asked. Each part is read twice: for its keys, and for its columns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import apache_beam as beam
@@ -28,7 +29,7 @@ from beam_jobs.storage.ledger import Tally
 Made = tuple[str, int, Tally]
 Blob = tuple[int, bytes]
 
-_ASKED, _SPECTRA, _TOTALS, _ANSWERS = "asked", "spectra", "totals", "answers"
+_ASKED, _COUNTED, _SPECTRA, _TOTALS, _ANSWERS = "asked", "counted", "spectra", "totals", "answers"
 
 
 class Source(Protocol):
@@ -71,11 +72,12 @@ class CountKeys(beam.PTransform):
         if isinstance(keying, RepeatKeys):
             keyed = parts | "KeyPairs" >> _KeyPairs(self._source, bucket_count(self._rows), buckets)
         else:
-            keyed = parts | "KeyRows" >> beam.ParDo(_KeyRows(self._source), buckets).with_output_types(Blob)
+            counted = parts | "KeyRows" >> beam.ParDo(_KeyRows(self._source), buckets).with_output_types(Blob)
+            keyed = {_COUNTED: counted}
         tabulates = self._source.tabulates
         settled = (
             keyed
-            | "ByKey" >> GroupBlobs()
+            | "ByKey" >> CoGroupBlobs()
             | "Settle" >> beam.ParDo(_Settle(), tabulates).with_outputs(_SPECTRA, _TOTALS, main=_ANSWERS)
         )
         known = [AsSingleton(settled[_SPECTRA] | "Spectrum" >> beam.CombineGlobally(_JoinSpectra()))]
@@ -98,7 +100,7 @@ class _KeyPairs(beam.PTransform):
         self._pair_buckets = pair_buckets
         self._buckets = buckets
 
-    def expand(self, parts: PCollection) -> PCollection:
+    def expand(self, parts: PCollection) -> dict[str, PCollection]:
         found = parts | "Pairs" >> beam.ParDo(_PairUp(self._source), self._pair_buckets, self._buckets).with_outputs(
             _ASKED, main="pairs"
         )
@@ -107,7 +109,8 @@ class _KeyPairs(beam.PTransform):
             | "ByPair" >> GroupBlobs()
             | "CountPairs" >> beam.ParDo(_CountPairs(), self._buckets).with_output_types(Blob)
         )
-        return (found[_ASKED], counted) | beam.Flatten()
+        # Grouped as two: a runner that flattened them first would hold the blobs themselves.
+        return {_ASKED: found[_ASKED], _COUNTED: counted}
 
 
 class _Table(beam.PTransform):
@@ -166,8 +169,10 @@ class _CountPairs(beam.DoFn):
 
 
 class _Settle(beam.DoFn):
-    def process(self, grouped: tuple[int, Iterable[bytes]], tabulates: bool) -> Iterator[Blob | TaggedOutput]:
-        totals, answers = settle(grouped[1])
+    def process(
+        self, grouped: tuple[int, Mapping[str, Iterable[bytes]]], tabulates: bool
+    ) -> Iterator[Blob | TaggedOutput]:
+        totals, answers = settle(chain.from_iterable(grouped[1].values()))
         yield TaggedOutput(_SPECTRA, Spectrum.of(totals.counts))
         if tabulates:
             yield TaggedOutput(_TOTALS, (0, totals.pack()))

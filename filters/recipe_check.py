@@ -182,6 +182,8 @@ def _check_groupers(recipe: Recipe, scored: pa.Schema, scorers: Sequence[Scorer]
             if isinstance(grouper, CountsOptions):
                 tags = isinstance(grouper, StoredConcepts) and column == grouper.tags
                 _check_counted(column, scored, place, lists=tags)
+        if isinstance(grouper, CountsOptions) and grouper.where is not None:
+            check_steps([Rule("keep", grouper.where, "counted", place.at("where"))], scored, at="group")
         for preference in grouper.keep:
             column = preference.removeprefix("-")
             if column not in NAMED_PREFERENCES:

@@ -1,11 +1,13 @@
 """Groupers that count over what was downloaded, as the counters of `corpus` do over what was found.
 
 In: the section's plain values. Out: frozen options, and the columns that they make. Only rows with an image are counted
-and have values. An image is told from another by its content, and its tags may be counted beside its text.
+and have values, and `where` may ask for more of them. An image is told from another by its content, and its tags may be
+counted beside its text.
 
     group:
       - repeats                                   # content_images_per_text, content_texts_per_image
       - concepts: {vocabulary: concepts.txt}      # the columns of the counter `concepts`, behind `stored_`
+      - concepts: {vocabulary: concepts.txt, where: nsfw_score <= 0.8, label: safe}
       - concepts: {vocabulary: concepts.txt, tags: image_tags, label: both}
     select:
       - drop: content_texts_per_image > 1000
@@ -21,18 +23,26 @@ from schemas.corpus import ConceptsOptions, RepeatsOptions
 from schemas.grouping_checks import check_column, check_label
 
 
+def _check_where(where: object) -> None:
+    if where is not None and (not isinstance(where, str) or not where.strip()):
+        raise ValueError(f"where: expected an expression; given {where!r}")
+
+
 @dataclass(frozen=True)
 class StoredRepeats:
     """How many different images bear a row's text, and how many different texts its image bears.
 
-    image: the column that tells images apart: the SHA-256 of the bytes as fetched, or another column of texts.
+    image: the column that tells images apart: the SHA-256 of the bytes as fetched, or another column of texts. where:
+    an expression; only rows of which it is true count.
     """
 
     text: str = "text"
     image: str = "sha256"
+    where: str | None = None
     label: str = "content"
 
     def __post_init__(self) -> None:
+        _check_where(self.where)
         check_column("text", self.text)
         check_column("image", self.image)
         check_label(self.label)
@@ -60,13 +70,13 @@ class StoredRepeats:
 
 @dataclass(frozen=True)
 class StoredConcepts:
-    """The entries of a vocabulary that texts hold, counted over what was downloaded; all options but one are those of
+    """The entries of a vocabulary that texts hold, counted over what was downloaded; most options are those of
     the counter `concepts`.
 
     tags: a column of what is seen in the image, a text or a list of texts; a tag counts where it is an entry. With it
     come `tag_concepts` and `tag_counts`, `joint_concepts` and `joint_counts` (of entries that both the text and the
     tags of a pair have), and `aligned`: whether there is one, null where the text or the tags have no entry.
-    sha256: of the vocabulary's file, found when a run is launched.
+    where: as of StoredRepeats. sha256: of the vocabulary's file, found when a run is launched.
     """
 
     vocabulary: str = ""
@@ -77,10 +87,12 @@ class StoredConcepts:
     per: str | None = None
     t: int = 20_000
     seed: int = 0
+    where: str | None = None
     label: str = "stored"
     sha256: str = ""
 
     def __post_init__(self) -> None:
+        _check_where(self.where)
         check_label(self.label)
         if self.tags is not None:
             check_column("tags", self.tags)

@@ -22,11 +22,15 @@ from beam_jobs.corpus.repeats import RepeatKeys
 from beam_jobs.corpus.tallies import Counted, Spectrum
 from beam_jobs.counting import CountKeys, Made
 from beam_jobs.matching.image_rows import ImageRows
+from beam_jobs.matching.vectors import Indices
 from beam_jobs.storage.ledger import Tally
 from beam_jobs.storage.parquet import write_table
 from beam_jobs.storage.run_folder import RunFolder
+from filters.rules import PASSES, columns_read, first_failing
 from schemas.grouping_counts import CountsOptions, StoredConcepts
 from schemas.reasons import KEPT
+from schemas.recipe_steps import Rule
+from schemas.recipe_text import Place
 
 # A shard holds about so many; sizes buckets and decides nothing else.
 _ROWS_PER_SHARD = 10_000
@@ -64,13 +68,13 @@ class ImagesSource:
         return isinstance(self.options, StoredConcepts)
 
     def living(self, part: int) -> Iterator[pa.Table]:
-        rows = ImageRows(self.work, part, self.scores)
-        yield self._table(rows).take(pa.array(rows.places()))
+        yield self._counted(ImageRows(self.work, part, self.scores))[1]
 
     def write(self, part: int, totals: Counted, spectrum: Spectrum) -> Made:
         rows = ImageRows(self.work, part, self.scores)
-        uids, places = rows.uids(), rows.places()
-        made = add_totals(self._table(rows).take(pa.array(places)), self.keying, totals, spectrum)
+        uids = rows.uids()
+        places, table = self._counted(rows)
+        made = add_totals(table, self.keying, totals, spectrum)
         at = np.zeros(len(uids), dtype=np.int64)
         at[places] = np.arange(len(places))
         absent = np.ones(len(uids), dtype=bool)
@@ -81,7 +85,7 @@ class ImagesSource:
         digest = write_table(
             RunFolder(self.work).groups(label, part), pa.table({"uid": uids.combine_chunks(), **columns})
         )
-        details = {"pairs": {"with an image": len(places), "without": len(uids) - len(places)}}
+        details = {"pairs": {"counted": len(places), "not counted": len(uids) - len(places)}}
         tally = Tally(rows_in=len(uids), reasons={KEPT: len(uids)}, digest=digest, details=details)
         return f"group/{label}", part, tally
 
@@ -95,5 +99,11 @@ class ImagesSource:
         assert isinstance(keying, (ConceptKeys, JointKeys))
         return write_table(RunFolder(self.work).group_counts(self.options.label), keying.table(groups, totals))
 
-    def _table(self, rows: ImageRows) -> pa.Table:
-        return pa.table({name: rows.column(name) for name in dict.fromkeys(["uid", *self.options.reads])})
+    def _counted(self, rows: ImageRows) -> tuple[Indices, pa.Table]:
+        """Which rows of a shard count, and what is read of them."""
+        asked = [Rule("keep", self.options.where, "counted", Place("where"))] if self.options.where else []
+        names = dict.fromkeys(["uid", *self.options.reads, *columns_read(asked)])
+        places = rows.places()
+        table = pa.table({name: rows.column(name) for name in names}).take(pa.array(places))
+        true = first_failing(table, asked) == PASSES
+        return places[true], table.filter(pa.array(true))

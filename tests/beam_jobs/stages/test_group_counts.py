@@ -116,6 +116,15 @@ def test_one_tag_a_row_and_case_folded(work: str, vocabulary: str) -> None:
     assert found["first_aligned"] == [True, True, None, False, False, None]
 
 
+def test_only_rows_that_are_asked_for_count(work: str, vocabulary: str) -> None:
+    where = "sha256 = 'one' and first_tag is not null"
+    group(work, [{"concepts": {"vocabulary": vocabulary, "where": where}}, {"repeats": {"where": where}}])
+    found = columns(work, "stored")
+    assert found["stored_concepts"] == [["dog"], ["dog"], None, ["cat"], None, None]
+    assert found["stored_concept_counts"] == [[2], [2], None, [1], None, None]
+    assert columns(work, "content")["content_texts_per_image"] == [2, 2, None, 2, None, None]
+
+
 def test_what_is_wrong_is_refused_at_launch(vocabulary: str) -> None:
     with pytest.raises(Refusal, match=r"nowhere\.txt: expected a file of entries; it cannot be read"):
         pinned_groupers(parse_group([{"concepts": {"vocabulary": "nowhere.txt"}}]), Place("recipe"))
@@ -127,6 +136,11 @@ def test_what_is_wrong_is_refused_at_launch(vocabulary: str) -> None:
     numbers = parse_recipe("name: a\ngroup: [repeats: {image: byte_size}]", "mine.yaml")
     with pytest.raises(Refusal, match=r"group\[0\]: expected a column of texts to count; 'byte_size' is int64"):
         check_recipe(numbers, scorers=())
+    asking = parse_recipe("name: a\ngroup: [repeats: {where: nsfw < 1}]", "mine.yaml")
+    with pytest.raises(Refusal, match=r"group\[0\]\.where: group reads no column 'nsfw'"):
+        check_recipe(asking, scorers=())
+    with pytest.raises(ValueError, match=r"^where: expected an expression; given ''$"):
+        parse_group([{"repeats": {"where": ""}}])
 
 
 def test_rules_may_read_what_was_counted(vocabulary: str) -> None:
