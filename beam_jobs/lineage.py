@@ -31,7 +31,7 @@ VERSIONS = {
     "preselect": 1,
     "download": 2,
     "score": 1,
-    "group": 1,
+    "group": 2,
     "select": 1,
     "write": 1,
     "report": 2,

@@ -16,6 +16,7 @@ from beam_jobs.matching.vectors import Floats
 _SIMILARITIES_AT_ONCE = 1 << 21
 # So many more candidates are taken than are told, since float32 may order the last of them otherwise.
 _SPARE = 4
+_EXACT_AT_ONCE = 256
 
 
 def nearest_centres(units: Floats, centres: Cells, top: int) -> tuple[NDArray[np.int32], Floats]:
@@ -42,7 +43,11 @@ def _nearest(block: Floats, centres: Cells, top: int) -> tuple[NDArray[np.int32]
         near = np.argpartition(block @ centres.centroids.T, centres.count - wanted, axis=1)[:, -wanted:]
     else:
         near = np.broadcast_to(np.arange(centres.count), (len(block), centres.count))
-    cosines = np.einsum("ij,ikj->ik", block.astype(np.float64), centres.centroids[near].astype(np.float64))
+    cosines = np.empty(near.shape)
+    for start in range(0, len(block), _EXACT_AT_ONCE):
+        here = slice(start, start + _EXACT_AT_ONCE)
+        wide = centres.centroids[near[here]].astype(np.float64)
+        cosines[here] = np.einsum("ij,ikj->ik", block[here].astype(np.float64), wide)
     cosines[near < 0] = -2.0
     order = np.lexsort((near, -cosines), axis=1)[:, :top]
     chosen = np.take_along_axis(near, order, axis=1).astype(np.int32)

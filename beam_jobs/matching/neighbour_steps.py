@@ -45,7 +45,7 @@ from schemas.keys import uid_order
 MOST_OFFERED = 32_768
 MOST_PROBES = MOST_VISITS + 1
 _CELL, _RESIDENT, _TEXT = "cell", "resident", "text"
-_MEASURED_WITH = 2048
+_MEASURED_WITH, _MEASURED_AMONG = 1024, 65_536
 _TILE_ROWS, _TILE_COLUMNS = 1024, 4096
 # So many more candidates are taken by float32 than are asked for.
 _SPARE = 8
@@ -81,6 +81,7 @@ def _probes_needed(sample: Floats, home: Indices, centroids: Floats, options: Ne
 
     Neighbours are farther in a sample than among all rows, so the share among all is rather higher.
     """
+    sample, home = sample[-_MEASURED_AMONG:], home[-_MEASURED_AMONG:]
     asking = sample[-_MEASURED_WITH:]
     similar = asking @ sample.T
     own = np.arange(len(sample) - len(asking), len(sample))

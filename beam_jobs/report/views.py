@@ -189,6 +189,8 @@ def learned(findings: Findings) -> list[tuple[str, str, str]]:
         told.append(("grouper", held.label, plural(held.counts.total(), "known image")))
     for found in findings.duplicates:
         told.append(("grouper", found.label, plural(found.duplicates, "duplicate")))
+    for clustered in findings.galleries:
+        told.append(("grouper", clustered.label, plural(len(clustered.sizes), "cluster")))
     return told
 
 
