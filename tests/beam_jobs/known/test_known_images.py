@@ -11,6 +11,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
 from beam_jobs.known.build import PartTask, holds_of, write_part
@@ -112,9 +113,9 @@ def make_index(world: World, folder: Path, shards: int, **manifest: object) -> K
 
 
 def hold(
-    work: Path, options: KnownOptions, shards: Sequence[int], *indexes: KnownIndex
+    work: Path, options: KnownOptions, shards: Sequence[int], *indexes: KnownIndex, flags: Sequence[str] = ()
 ) -> dict[str, dict[str, object]]:
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *flags])) as pipeline:
         pipeline | GroupShards(
             str(work),
             shards=shards,
@@ -147,7 +148,7 @@ def test_every_pair_of_hashes_up_to_the_distance_is_found(
     apart = np.bitwise_count(words[0][:, None] ^ words[1][None]).sum(axis=2)
     new.lay_out(tmp_path, 2)
     found = hold(tmp_path, AgainstOptions(by=("perceptual",)), range(2), index)
-    monkeypatch.setattr(perceptual_steps, "PART_ROWS", 16)
+    monkeypatch.setattr(perceptual_steps, "PART_ROWS", 128)
     new.lay_out(tmp_path / "parted", 4)
     assert hold(tmp_path / "parted", AgainstOptions(by=("perceptual",)), [3, 1, 0, 2], index) == found
     hits = 0
@@ -155,13 +156,10 @@ def test_every_pair_of_hashes_up_to_the_distance_is_found(
         nearest = int(apart[number].min())
         expected = nearest if nearest <= 31 else None
         assert found[uid]["against_distance"] == expected
-        if expected is None:
-            assert found[uid]["against_kind"] is None
-            continue
-        hits += 1
-        assert found[uid]["against_kind"] == "perceptual"
-        assert found[uid]["against_duplicate_of"] == old.uids[int(apart[number].argmin())]
-        assert found[uid]["against_index"] == "before"
+        told = [found[uid][f"against_{name}"] for name in ("kind", "index", "duplicate_of")]
+        of = old.uids[int(apart[number].argmin())]
+        assert told == ([None] * 3 if expected is None else ["perceptual", "before", of])
+        hits += expected is not None
     assert hits == sum(row % 41 <= 31 for row in range(COUNT // 2))
 
 
@@ -276,6 +274,18 @@ def test_versions_of_a_real_photograph_are_known(shared_folder: Path, tmp_path: 
     }
     assert all(found[uid]["against_duplicate_of"] == squares[0] for uid in squares[1:])
     assert any(bits > 31 for bits in apart.values())
+
+
+def test_two_workers_find_what_one_does(known: tuple[World, KnownIndex, Path], tmp_path: Path) -> None:
+    old, index, _ = known
+    world = random_world(2, "new", 40)
+    world.uids[:5], world.hashes[5:20] = old.uids[:5], old.hashes[5:20]
+    found = []
+    for order, flags in (([0, 1], []), ([1, 0], ["--direct_num_workers=2", "--direct_running_mode=multi_processing"])):
+        world.lay_out(tmp_path / str(order), 2)
+        found.append(hold(tmp_path / str(order), AgainstOptions(by=("uid", "perceptual")), order, index, flags=flags))
+    assert found[0] == found[1]
+    assert [found[0][uid]["against_kind"] for uid in world.uids] == ["uid"] * 5 + ["perceptual"] * 15 + [None] * 20
 
 
 def test_a_crowd_on_both_sides_is_compared_once(tmp_path: Path) -> None:
