@@ -12,7 +12,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from beam_jobs.cli_datacomp import add_datacomp
-from beam_jobs.cli_known import add_blocklist_arguments, add_index, add_known_arguments, add_takedown
+from beam_jobs.cli_known import (
+    add_blocklist_arguments,
+    add_index,
+    add_known_arguments,
+    add_recipe_arguments,
+    add_takedown,
+)
 from beam_jobs.cli_search import add_faiss
 from beam_jobs.cli_truth import add_truth
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
@@ -54,19 +60,8 @@ def _command(
     return commands.add_parser(name, help=purpose, description=purpose, epilog=epilog, allow_abbrev=False)
 
 
-def _add_recipe_arguments(parser: argparse.ArgumentParser, purpose: str) -> None:
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help=purpose)
-    parser.add_argument(
-        "--given",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="what the recipe names and does not hold, such as a list's file (again for more)",
-    )
-
-
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_recipe_arguments(parser, "a packaged recipe, or a YAML file")
+    add_recipe_arguments(parser, "a packaged recipe, or a YAML file")
     parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
     parser.add_argument(
         "--source",
@@ -148,7 +143,7 @@ def _add_whatif(commands: argparse._SubParsersAction[_Parser]) -> None:
         "whatif --work out --recipe base --rule 'clip_similarity >= {x}' --values 0.2,0.25,0.3",
     )
     parser.add_argument("--work", required=True, metavar="URL", help="a run folder whose scores are done")
-    _add_recipe_arguments(parser, "the recipe whose other steps hold")
+    add_recipe_arguments(parser, "the recipe whose other steps hold")
     parser.add_argument("--rule", required=True, metavar="EXPR", help="what is kept, with {x} for the value to try")
     parser.add_argument("--values", required=True, metavar="A,B", help="values of {x}")
     parser.add_argument("--shards", type=int, default=100, help="image shards to look at (default: 100)")

@@ -9,10 +9,23 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from schemas.recipe_given import parse_given
 from schemas.refusal import Refusal
 
 AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
 DONE = 0
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser, purpose: str = "a packaged recipe, or a YAML file") -> None:
+    """A recipe, and what it is given."""
+    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help=purpose)
+    parser.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the recipe names and does not hold, such as a list's file (again for more)",
+    )
 
 
 def add_known_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +75,7 @@ def add_index(commands: Any, command: AddCommand) -> None:
         "them comparable. A table has some of the columns uid, url, text, sha256, pixel_sha256, pdq, embedding.",
         "index --work out --recipe base --to corpus-index; pairmill run ... --against corpus-index",
     )
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    add_recipe_arguments(parser)
     parser.add_argument("--work", metavar="URL", help="a run folder whose selection is done")
     parser.add_argument("--source", metavar="KIND:URL", help="images that are no run's: folder, shards or table")
     parser.add_argument("--to", required=True, metavar="URL", help="the folder to write")
@@ -81,7 +94,7 @@ def add_takedown(commands: Any, command: AddCommand) -> None:
         "writes it again. The pictures that were downloaded stay in images/.",
         "takedown --work out --recipe base --list removed.txt --by url",
     )
-    parser.add_argument("--recipe", required=True, metavar="NAME|FILE", help="a packaged recipe, or a YAML file")
+    add_recipe_arguments(parser)
     parser.add_argument("--work", required=True, metavar="URL", help="the run folder")
     parser.add_argument("--list", required=True, metavar="FILE", help="a value a line, or a Parquet column so called")
     parser.add_argument("--by", default="uid", help="uid, url, domain or sha256 (default: uid)")
@@ -89,12 +102,12 @@ def add_takedown(commands: Any, command: AddCommand) -> None:
 
 
 def _takedown(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.recipes import load_recipe
+    from beam_jobs.recipes import launched_recipe
     from beam_jobs.runners import choose_runner
     from beam_jobs.takedown import take_down
 
     runner = choose_runner(list(beam_flags))
-    recipe = load_recipe(arguments.recipe)
+    recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     counts = take_down(arguments.work, recipe, file=arguments.list, by=arguments.by, runner=runner)
     print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))
     return DONE
@@ -102,13 +115,13 @@ def _takedown(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 
 def _index(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.indexing import Naming, index_run, index_source
-    from beam_jobs.recipes import load_recipe
+    from beam_jobs.recipes import launched_recipe
     from beam_jobs.runners import choose_runner
 
     if (arguments.work is None) == (arguments.source is None):
         raise Refusal("expected either --work, for what a run kept, or --source, for other images")
     runner = choose_runner(list(beam_flags))
-    recipe = load_recipe(arguments.recipe)
+    recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     name = arguments.name or arguments.to.rstrip("/").rsplit("/", 1)[-1]
     naming = Naming(arguments.to, name, arguments.since)
     if arguments.work is not None:
