@@ -20,6 +20,7 @@ _GZIP = b"\x1f\x8b\x08"
 _GAP = b"\r\n\r\n"
 _KIND = b"\r\nWARC-Type: "
 _HEAD = 65_536
+_SMALL = 8_192  # longer records mostly hold what is looked for: nobody looks twice
 
 
 class Headers(Protocol):
@@ -114,7 +115,7 @@ def _whole_records(file: IO[bytes], position: int, wanted: Wanted) -> Generator[
     try:
         while True:
             offset, data = next(members)
-            if unread and mark not in data and data.startswith(unread) and data.endswith(closing):
+            if len(data) < _SMALL and mark not in data and data.startswith(unread) and data.endswith(closing):
                 passed += 1
                 continue
             end = data.find(_GAP)
