@@ -30,6 +30,7 @@ from schemas.recipe_steps import RowStep, Rule, Step, Top
 from schemas.recipe_text import Place
 from schemas.refusal import Refusal
 
+_REASON = "whatif"
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 320, 64, 48, 16
 
 
@@ -44,7 +45,7 @@ class Outcome:
 
 def steps_with(steps: Sequence[Step], rule: str, x: str) -> tuple[Step, ...]:
     """The steps with `rule`, its `{x}` filled in, in the place of the first rule that reads the same columns."""
-    tried = Rule("keep", rule.replace("{x}", x), "whatif", Place("--rule"))
+    tried = Rule("keep", rule.replace("{x}", x), _REASON, Place("--rule"))
     read = set(columns_read([tried]))
     for place, step in enumerate(steps):
         if isinstance(step, Rule) and set(columns_read([step])) == read:
@@ -54,8 +55,13 @@ def steps_with(steps: Sequence[Step], rule: str, x: str) -> tuple[Step, ...]:
 
 def judge_table(table: pa.Table, alive: npt.NDArray[np.bool_], steps: Sequence[Step]) -> Codes:
     """The codes of one table's rows: what `beam_jobs.judging` finds out across shards."""
-    codes = np.where(alive, ALIVE, NOT_ALIVE).astype(np.int16)
-    for number, step in enumerate(steps):
+    return _go_on(table, np.where(alive, ALIVE, NOT_ALIVE).astype(np.int16), steps, first=0)
+
+
+def _go_on(table: pa.Table, codes: Codes, steps: Sequence[Step], *, first: int) -> Codes:
+    """The codes after all steps, given those after the first so many."""
+    codes = codes.copy()
+    for number, step in enumerate(steps[first:], start=first):
         rows = np.flatnonzero(codes == ALIVE)
         if isinstance(step, RowStep):
             codes[rows[first_failing(table.take(pa.array(rows)), [step]) != PASSES]] = number
@@ -94,8 +100,11 @@ def whatif(work: str, recipe: Recipe, *, rule: str, values: Sequence[str], shard
     loaded = [load(number, list(columns)) for number in numbers]
     table = pa.concat_tables([part for part, _ in loaded]).combine_chunks()
     alive = np.concatenate([rows for _, rows in loaded])
+    first = next(place for place, step in enumerate(variants[0]) if step.reason == _REASON)
+    before = judge_table(table, alive, variants[0][:first])
     for value, steps in zip(values, variants, strict=True):
-        yield Outcome(value, int((judge_table(table, alive, steps) == ALIVE).sum()), int(alive.sum()))
+        codes = _go_on(table, before, steps, first=first)
+        yield Outcome(value, int((codes == ALIVE).sum()), int(alive.sum()))
 
 
 def outcome_lines(outcomes: Sequence[Outcome]) -> list[str]:
