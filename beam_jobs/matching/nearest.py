@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from beam_jobs.matching.cells import FLAT_CELLS, Cells
 from beam_jobs.matching.threads import side_by_side
-from beam_jobs.matching.vectors import Floats
+from beam_jobs.matching.vectors import Floats, Indices
 
 _SIMILARITIES_AT_ONCE = 1 << 21
 # So many more candidates are taken than are told, since float32 may order the last of them otherwise.
 _SPARE = 4
 _EXACT_AT_ONCE = 256
+_LEAST_PROBES = 64
 
 
 def nearest_centres(units: Floats, centres: Cells, top: int) -> tuple[NDArray[np.int32], Floats]:
@@ -35,10 +36,21 @@ def nearest_centres(units: Floats, centres: Cells, top: int) -> tuple[NDArray[np
     return np.concatenate(numbers), np.concatenate(cosines)
 
 
+def _nearest_of_many(block: Floats, centres: Cells, wanted: int) -> Indices:
+    """In an inverted file: more of its lists are looked into than to find a home, since all the nearest are told."""
+    import faiss
+
+    lists = centres.inverted_file.nlist
+    probes = faiss.SearchParametersIVF(nprobe=min(lists, max(_LEAST_PROBES, lists // 8)))
+    _, near = centres.inverted_file.search(block, wanted, params=probes)
+    found: Indices = near
+    return found
+
+
 def _nearest(block: Floats, centres: Cells, top: int) -> tuple[NDArray[np.int32], Floats]:
     wanted = min(centres.count, top + _SPARE)
     if centres.count > FLAT_CELLS:
-        _, near = centres.inverted_file.search(block, wanted)
+        near = _nearest_of_many(block, centres, wanted)
     elif wanted < centres.count:
         near = np.argpartition(block @ centres.centroids.T, centres.count - wanted, axis=1)[:, -wanted:]
     else:
