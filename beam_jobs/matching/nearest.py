@@ -6,6 +6,8 @@ cosines. Among many centres the candidates come from an inverted file over the c
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +42,9 @@ def _nearest_of_many(block: Floats, centres: Cells, wanted: int) -> Indices:
     """In an inverted file: more of its lists are looked into than to find a home, since all the nearest are told."""
     import faiss
 
+    library: Any = faiss
     lists = centres.inverted_file.nlist
-    probes = faiss.SearchParametersIVF(nprobe=min(lists, max(_LEAST_PROBES, lists // 8)))
+    probes = library.SearchParametersIVF(nprobe=min(lists, max(_LEAST_PROBES, lists // 8)))
     _, near = centres.inverted_file.search(block, wanted, params=probes)
     found: Indices = near
     return found
