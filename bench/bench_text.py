@@ -239,6 +239,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # One core: Polars would take all of them, and processor time would count them all the same.
-    os.environ["POLARS_MAX_THREADS"] = "1"
+    if os.environ.get("POLARS_MAX_THREADS") != "1":
+        # One core: Polars reads this when it is imported, and would take all of them.
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "POLARS_MAX_THREADS": "1"})  # noqa: S606
     main()

@@ -23,7 +23,7 @@ from schemas.refusal import Refusal, unknown
 
 REPETITION_LENGTH = 10
 # So much at once: bounds memory, and keeps the code points of a slice near the processor.
-_ROWS = 4_096
+_ROWS = 16_384
 _BYTES = 4 << 20
 
 _COUNTS: Mapping[str, tuple[pa.DataType, str]] = {
