@@ -115,7 +115,7 @@ def bare_pass(towers: Any, pictures: list[bytes], texts: list[str], rows_per_bat
 
     def run() -> Any:
         made = []
-        with torch.inference_mode(), towers.autocast():
+        with towers.running():
             for image, token in zip(images, tokens, strict=True):
                 made.append((model.encode_image(image, normalize=True), model.encode_text(token, normalize=True)))
         return [torch.cat(side).float().cpu().numpy() for side in zip(*made, strict=True)]
