@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import apache_beam as beam
 import numpy as np
@@ -121,7 +122,7 @@ class _ApplyLosses(beam.DoFn):
         shard, parts = joined
         for blob in parts["codes"]:
             codes = read_codes(blob).copy()
-            lost = unique.rows_lost(parts["lost"])
+            lost = unique.rows_lost(chain(parts["lost"], parts["settled"]))
             codes[lost[codes[lost] != SPARED]] = self._index
             codes[codes == SPARED] = ALIVE
             yield shard, codes.tobytes()
@@ -148,9 +149,8 @@ class _JudgeSegment(beam.PTransform):
             settled = keys | "SettleTop" >> SettleTop(contest)
         else:
             settled = keys | "ByBucket" >> GroupBlobs() | "Settle" >> beam.ParDo(_Settle(contest))
-        lost = (applied[_ApplyRules.LOST], settled) | "BothLosers" >> beam.Flatten()
         return (
-            {"codes": applied.codes, "lost": lost}
+            {"codes": applied.codes, "lost": applied[_ApplyRules.LOST], "settled": settled}
             | "ByShard" >> CoGroupBlobs()
             | "ApplyLosses" >> beam.ParDo(_ApplyLosses(self._segment.first + len(self._segment.rules)))
         )

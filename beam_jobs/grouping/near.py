@@ -6,6 +6,7 @@ In: embeddings/. Out: (ledger, shard, Tally) of each sidecar. The steps are thos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -45,9 +46,8 @@ class FindNear(beam.PTransform):
             visited[_ROWS] | "ByBucket" >> GroupBlobs() | "CompareRows" >> beam.ParDo(_CompareRows(*self._job), fitted)
         )
         found = (
-            (edges, visited[_COPIES])
-            | "AllEdges" >> beam.Flatten()
-            | "Together" >> GroupBlobs()
+            {"edges": edges, _COPIES: visited[_COPIES]}
+            | "Together" >> CoGroupBlobs()
             | "SettleComponents" >> beam.ParDo(_SettleComponents(*self._job)).with_outputs("settled", "wanted")
         )
         survivors = (
@@ -92,8 +92,9 @@ class _CompareRows(GroupFn):
 
 
 class _SettleComponents(GroupFn):
-    def process(self, grouped: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
-        for tag, shard, blob in near_steps.settle_components(grouped[1], self._options):
+    def process(self, grouped: tuple[int, Mapping[str, Iterable[bytes]]]) -> Iterator[TaggedOutput]:
+        found = chain.from_iterable(grouped[1].values())
+        for tag, shard, blob in near_steps.settle_components(found, self._options):
             yield TaggedOutput(tag, (shard, blob))
 
 
