@@ -17,9 +17,12 @@ from schemas.tables import IMAGES, conform
 
 ROWS, WIDTH, SHARDS = 40_000, 128, 4
 
-# In a process of its own, so that its peak is its own: the buckets of cells, one after the other.
+# In a process of its own, so that its peak is its own, on one core, so that no timing of threads plays a part: the
+# buckets of cells, one after the other.
 MEASURED = """
+import os
 import sys
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 from pathlib import Path
 from beam_jobs.matching import near_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
