@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from beam_jobs.matching import contests, unique
 from beam_jobs.matching.contests import Cut, Settled
+from beam_jobs.shuffle import GroupBlobs
 from schemas.recipe_steps import order_of
 
 Counts = npt.NDArray[np.int64]
@@ -93,8 +94,6 @@ class SettleTop(beam.PTransform):
         )
         divided = entered | "Divide" >> beam.ParDo(_Divide(self._contest), cut).with_outputs(_Divide.OPEN, main="lost")
         settled = (
-            divided[_Divide.OPEN]
-            | "Gather" >> beam.GroupByKey()
-            | "SettleCut" >> beam.ParDo(_SettleCut(self._contest), cut)
+            divided[_Divide.OPEN] | "Gather" >> GroupBlobs() | "SettleCut" >> beam.ParDo(_SettleCut(self._contest), cut)
         )
         return (divided.lost, settled) | "AllLost" >> beam.Flatten()

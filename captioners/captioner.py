@@ -8,9 +8,10 @@ at a time; it neither stores nor judges. What it cannot answer is a Failed with 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+
+from schemas.keys import fingerprint
 
 FINISHES = ("stop", "length")
 
@@ -73,7 +74,7 @@ class Request:
             "image": hashlib.sha256(self.image).hexdigest() if self.image is not None else None,
             "decoding": self.decoding.to_json(),
         }
-        return hashlib.sha256(json.dumps(stated, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return fingerprint(stated)
 
 
 @dataclass(frozen=True)

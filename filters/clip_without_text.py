@@ -14,6 +14,7 @@ import numpy as np
 
 from filters.clip import Clip
 from filters.ocr import Line, TextReader, check_reader, covered, load_reader, reader_facts
+from filters.rgb import in_rgb
 from filters.scorer import Scorer, option
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def without_text(image: Image.Image, lines: Sequence[Line]) -> Image.Image:
         return image
     from PIL import Image as Pictures
 
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    rgb = in_rgb(image)
     pixels = np.asarray(rgb).copy()
     every = _widened(covered(list(lines), rgb.size), _MARGIN)
     for line in lines:

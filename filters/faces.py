@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from filters.head_layers import file_digest
+from filters.rgb import reduced
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores, option, refuse_absent
 from schemas.refusal import Refusal
 
@@ -50,9 +51,7 @@ class FaceFinder:
         """The faces of a picture, those that the detector is surest of first."""
         import numpy as np
 
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        factor = -(-max(rgb.size) // self.max_side)
-        rgb = rgb.reduce(factor) if factor > 1 else rgb
+        rgb = reduced(image, self.max_side)
         if min(rgb.size) < _LEAST_SIDE:
             return []
         detector = self._detector()

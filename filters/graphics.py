@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from filters.rgb import reduced
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores, option
 from schemas.refusal import Refusal
 
@@ -68,9 +69,7 @@ class Graphics(Scorer):
         return tuple(Column(self.column(name), pa.float32(), meaning) for name, meaning in FACTS.items())
 
     def prepare(self, image: Image.Image, model: Any) -> dict[str, float]:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        factor = -(-max(rgb.size) // self.max_side)
-        return graphic_facts(rgb.reduce(factor) if factor > 1 else rgb)
+        return graphic_facts(reduced(image, self.max_side))
 
     def score(self, batch: Batch, model: Any) -> Scores:
         columns = [pa.array([facts[name] for facts in batch.images], pa.float32()) for name in FACTS]

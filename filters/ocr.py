@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from filters.rgb import in_rgb
 from filters.scorer import refuse_absent, require
 from schemas.refusal import Refusal
 
@@ -42,7 +43,7 @@ class TextReader:
 
         letters: how many different letters and digits a line has at least. Drawn shapes read as signs.
         """
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        rgb = in_rgb(image)
         if min(rgb.size) < _LEAST_SIDE:
             return []
         found = self.engine(np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1]))

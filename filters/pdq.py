@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from filters.rgb import in_rgb
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def pdq(image: Image.Image) -> tuple[str, int]:
 
     if min(image.size) < LEAST_SIDE:
         return "0" * _DIGITS, 0
-    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.float32)
+    pixels = np.asarray(in_rgb(image), dtype=np.float32)
     small = _shrink(pixels @ np.array(_LUMA, np.float32))
     waves = _waves()
     strengths = waves @ small @ waves.T

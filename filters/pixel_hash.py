@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from filters.rgb import in_rgb
 from filters.scorer import IMAGE, Batch, Column, Scorer, Scores
 from schemas.grouping_known import PIXELS
 
@@ -46,7 +47,7 @@ class PixelHash(Scorer):
 
 def pixel_sha256(image: Image.Image) -> str:
     """The hash of a picture, 64 hex digits."""
-    pixels = image if image.mode == "RGB" else image.convert("RGB")
+    pixels = in_rgb(image)
     digest = hashlib.sha256(_SIZE.pack(*pixels.size))
     digest.update(pixels.tobytes())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beam_jobs.storage.files import read_bytes
+from beam_jobs.storage.files import read_bytes, read_pinned
 from schemas.refusal import Refusal
 
 HEX_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
@@ -112,9 +112,7 @@ def check_blocklist(blocklist: Blocklist | None, before: Mapping[str, Any] | Non
 @lru_cache(maxsize=16)
 def _loaded(file: BlockedFile) -> NDArray[Any]:
     """A list in memory: sorted first bytes of digests, or the four words of each PDQ hash."""
-    data = read_bytes(file.url)
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise ValueError(f"the list {file.url} has changed since the run was launched")
+    data = read_pinned(file.url, file.sha256)
     digests = [_digest(text, file.kind) for text in _values(data, file.url, file.kind)]
     if file.kind == "pdq":
         return np.frombuffer(b"".join(digests), "<u8").reshape(-1, _WORDS)

@@ -12,25 +12,19 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection, TaggedOutput
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made
 from beam_jobs.matching import centres, cluster_steps
 from beam_jobs.matching.centres import Plan
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
 from beam_jobs.storage.parquet import write_table
 from beam_jobs.storage.run_folder import RunFolder
-from schemas.grouping_clusters import ClustersOptions
 
 _NEAREST, _TOLD = "nearest", "told"
 _TOGETHER = 0
 
 
-class FindClusters(beam.PTransform):
+class FindClusters(Finder):
     """Images by the centres that they are nearest to."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: ClustersOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         planned = (

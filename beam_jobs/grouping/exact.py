@@ -5,26 +5,20 @@ In: images/ and, for preferences, planned/ and scores/. Out: (ledger, shard, Tal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made, SettleBucket, named
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made, SettleBucket, named
 from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import exact_steps
 from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
-from schemas.grouping import ExactOptions
 
 
-class FindExact(beam.PTransform):
+class FindExact(Finder):
     """Images that are equal by one key."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: ExactOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         shards = begin | "Shards" >> beam.Create(self._shards)

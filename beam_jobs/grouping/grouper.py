@@ -5,7 +5,7 @@ In: shard numbers; blobs of rows (beam_jobs/matching). Out: sidecars groups/<lab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -27,6 +27,18 @@ Blob = tuple[int, bytes]
 def named(shard: int) -> Blob:
     """A shard that is to get a sidecar, whether anything is sent to it or not."""
     return shard, b""
+
+
+class Finder(beam.PTransform):
+    """A pipeline to the (ledger, shard, Tally) of one grouper's sidecars.
+
+    scores: labels of the score sidecars in which its preferences may name columns.
+    """
+
+    def __init__(self, work: str, shards: Sequence[int], options: Grouper, scores: Sequence[str]) -> None:
+        super().__init__()
+        self._job: tuple[str, Any, tuple[str, ...]] = (work, options, tuple(scores))
+        self._shards = shards
 
 
 class GroupFn(beam.DoFn):

@@ -12,25 +12,19 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection, TaggedOutput
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made
 from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import near_steps
 from beam_jobs.matching.cell_files import fit_and_write, read_cells
 from beam_jobs.matching.close_pairs import Work
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
-from schemas.grouping import NearOptions
 
 _ROWS, _CLUSTERS, _COPIES = "rows", "clusters", "copies"
 _TOGETHER = 0
 
 
-class FindNear(beam.PTransform):
+class FindNear(Finder):
     """Images whose embeddings are close."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: NearOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         fitted = AsSingleton(

@@ -12,21 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made, named
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made, named
 from beam_jobs.matching import neighbour_steps
 from beam_jobs.matching.cell_files import read_cells
 from beam_jobs.matching.near_steps import buckets_of
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
-from schemas.grouping_clusters import NeighboursOptions
 
 
-class FindNeighbours(beam.PTransform):
+class FindNeighbours(Finder):
     """The images nearest to each."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: NeighboursOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         fitted = AsSingleton(

@@ -5,30 +5,24 @@ In: the sidecars of a hash scorer. Out: (ledger, shard, Tally) of each sidecar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton, PBegin, PCollection
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made, SettleBucket, named
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made, SettleBucket, named
 from beam_jobs.grouping.texts import add_texts, texts_sent
 from beam_jobs.matching import perceptual_steps
 from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
 from beam_jobs.storage.parquet import count_rows
 from beam_jobs.storage.run_folder import RunFolder
-from schemas.grouping import PerceptualOptions
 
 _TOGETHER = 0
 
 
-class FindPerceptual(beam.PTransform):
+class FindPerceptual(Finder):
     """Images whose perceptual hashes differ in few bits."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: PerceptualOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         buckets = buckets_for(len(self._shards))

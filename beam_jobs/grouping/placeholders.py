@@ -5,27 +5,21 @@ In: images/. Out: (ledger, shard, Tally) of each sidecar. What is shuffled is fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import PBegin, PCollection
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made, named
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made, named
 from beam_jobs.matching import placeholder_steps
 from beam_jobs.matching.exact_steps import buckets_for
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
-from schemas.grouping_placeholders import PlaceholdersOptions
 
 
-class FindPlaceholders(beam.PTransform):
+class FindPlaceholders(Finder):
     """Images whose content stands under many URLs with many texts."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: PlaceholdersOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         shards = begin | "Shards" >> beam.Create(self._shards)

@@ -6,27 +6,21 @@ matching/retrieve_steps.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import PBegin, PCollection, TaggedOutput
 
-from beam_jobs.grouping.grouper import Blob, GroupFn, Made
+from beam_jobs.grouping.grouper import Blob, Finder, GroupFn, Made
 from beam_jobs.matching import retrieve_steps
 from beam_jobs.shuffle import CoGroupBlobs, GroupBlobs
-from schemas.grouping_clusters import RetrievedOptions
 
 _NEAREST, _PLACED = "nearest", "placed"
 
 
-class FindRetrieved(beam.PTransform):
+class FindRetrieved(Finder):
     """Images by the query that they are nearest to."""
-
-    def __init__(self, work: str, shards: Sequence[int], options: RetrievedOptions, scores: Sequence[str]) -> None:
-        super().__init__()
-        self._job = (work, options, tuple(scores))
-        self._shards = shards
 
     def expand(self, begin: PBegin) -> PCollection:
         asked = (

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.storage.files import read_bytes
+from beam_jobs.storage.files import read_bytes, read_pinned
 from schemas.grouping_clusters import ClustersOptions
 
 
@@ -43,10 +43,7 @@ def read_annotations(options: ClustersOptions) -> Annotations:
 
 @lru_cache(maxsize=2)
 def _read(file: str, sha256: str) -> Annotations:
-    data = read_bytes(file)
-    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{file} has changed since the run was launched")
-    return _parse(file, data)
+    return _parse(file, read_pinned(file, sha256))
 
 
 def _parse(file: str, data: bytes) -> Annotations:

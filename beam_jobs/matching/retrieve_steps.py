@@ -24,7 +24,7 @@ from beam_jobs.matching.nearest import nearest_centres
 from beam_jobs.matching.places import by_shard, merge, place_column, rank_rows
 from beam_jobs.matching.settle import UID
 from beam_jobs.matching.vectors import runs, unit_rows
-from beam_jobs.storage.files import read_bytes
+from beam_jobs.storage.files import read_bytes, read_pinned
 from schemas.grouping_clusters import RetrievedOptions
 
 _BUCKETS = 256
@@ -40,10 +40,7 @@ def pin_queries(file: str) -> str:
 @lru_cache(maxsize=1)
 def read_queries(options: RetrievedOptions) -> Cells:
     """The queries as unit rows; the file must be as it was at launch."""
-    data = read_bytes(options.queries)
-    if options.sha256 and hashlib.sha256(data).hexdigest() != options.sha256:
-        raise ValueError(f"{options.queries} has changed since the run was launched")
-    queries = _parse(data)
+    queries = _parse(read_pinned(options.queries, options.sha256))
     return Cells(unit_rows(queries), 0.0, np.empty((queries.shape[1], 0), np.float32), np.empty(0))
 
 

@@ -107,6 +107,17 @@ def read_bytes(url: str) -> bytes:
         return file.read()
 
 
+def read_pinned(url: str, sha256: str) -> bytes:
+    """A whole file that must be as it was at launch, when its SHA-256 was taken; ValueError where it is not.
+
+    An empty sha256 takes the file as it is.
+    """
+    data = read_bytes(url)
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{url} has changed since the run was launched")
+    return data
+
+
 def write_bytes(url: str, data: bytes) -> str:
     """Writes a whole file atomically; its SHA-256 in hex."""
     with atomic_write(url) as file:
