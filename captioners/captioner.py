@@ -8,53 +8,23 @@ at a time; it neither stores nor judges. What it cannot answer is a Failed with 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
+from schemas.decoding import Decoding
 from schemas.keys import fingerprint
 
+__all__ = ["FINISHES", "Answer", "Decoding", "Engine", "EngineDown", "Request"]
+
 FINISHES = ("stop", "length")
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How an answer is drawn. temperature 0: the likeliest token each time, and seed plays no part.
-
-    max_tokens: of an answer. n: answers to one request. stop: texts that end an answer, not part of it.
-    """
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    n: int = 1
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_tokens", 1), ("n", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}; given {value!r}")
-        for name, most in (("temperature", 2.0), ("top_p", 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-                raise ValueError(f"{name}: expected a number from 0 to {most:g}; given {value!r}")
-        if self.top_p == 0:
-            raise ValueError("top_p: expected a number above 0; given 0")
-        if self.n > 1 and self.temperature == 0:
-            raise ValueError(f"n: {self.n} answers at temperature 0 would be one; give a temperature")
-        if not all(isinstance(text, str) and text for text in self.stop):
-            raise ValueError(f"stop: expected texts; given {list(self.stop)!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "stop": list(self.stop)}
 
 
 @dataclass(frozen=True)
 class Request:
     """One question. image: an encoded picture, of media_type, or None for a question on texts alone.
 
-    model: what answers, as its provenance names it (a folder's digest or a served name).
+    model: what answers, as its provenance names it (a folder's digest or a served name). image_id: what stands for the
+    picture in the digest, so that a stored answer is found without making `image`; by default its SHA-256.
     """
 
     model: str
@@ -63,15 +33,19 @@ class Request:
     image: bytes | None = None
     media_type: str = "image/jpeg"
     system: str | None = None
+    image_id: str | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of image bytes, prompts, model and decoding, in hex."""
+        """SHA-256 of picture, prompts, model and decoding, in hex."""
+        picture = self.image_id
+        if picture is None and self.image is not None:
+            picture = hashlib.sha256(self.image).hexdigest()
         stated = {
             "model": self.model,
             "system": self.system,
             "prompt": self.prompt,
-            "image": hashlib.sha256(self.image).hexdigest() if self.image is not None else None,
+            "image": picture,
             "decoding": self.decoding.to_json(),
         }
         return fingerprint(stated)
@@ -87,9 +61,13 @@ class Answer:
     tokens_out: int
 
 
+class EngineDown(Exception):
+    """No server could be reached in any of the bounded tries: nothing is wrong with the request that found it out."""
+
+
 class Engine(Protocol):
     """What answers. Entered before the first request and left after the last; `answer` may be awaited many times at
-    once, up to `at_once`, and raises schemas.reasons.Failed where it has no answer."""
+    once, up to `at_once`, and raises schemas.reasons.Failed where it has no answer, EngineDown where none can come."""
 
     @property
     def at_once(self) -> int:

@@ -1,9 +1,10 @@
 """Captions from OpenAI-compatible servers: one URL or several, by HTTP, with a bounded number in flight.
 
 In: requests. Out: answers; Failed with `caption_timeout`, `caption_refused` (a status that asking again will not
-change) or `caption_failed` where none came within the tries and the deadline. What may pass (no connection, 408, 429,
-5xx, an answer that is no answer) is tried again, at another server if there is one, after a wait that doubles and is
-bounded, or as long as Retry-After says within the deadline. The key stands in the environment alone, in no message.
+change) or `caption_failed` where none came within the tries and the deadline; EngineDown where nothing listens any
+more. What may pass (no connection, 408, 429, 5xx, an answer that is no answer) is tried again, at another server if
+there is one, after a wait that doubles and is bounded, or as long as Retry-After says within the deadline. The key
+stands in the environment alone, in no message.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from captioners.captioner import Answer, Request
+from captioners.captioner import Answer, EngineDown, Request
 from captioners.chat import BadAnswer, chat_body, read_answer
 from schemas.reasons import Failed
 from schemas.refusal import Refusal
@@ -95,7 +96,7 @@ class Endpoint:
             self._session = None
 
     async def answer(self, request: Request) -> Answer:
-        """Raises Failed; no exception of the connection gets through."""
+        """Raises Failed, or EngineDown; no exception of the connection gets through."""
         body = chat_body(request, served_name=self.options.model)
         try:
             return await asyncio.wait_for(self._with_tries(body, request), self.options.deadline)
@@ -104,6 +105,7 @@ class Endpoint:
 
     async def _with_tries(self, body: bytes, request: Request) -> Answer:
         tried: list[str] = []
+        absent = 0
         # Waits differ from request to request, so that not all come back at once; no output depends on them.
         spread = random.Random(request.digest)
         for turn in range(self.options.tries):
@@ -113,9 +115,14 @@ class Endpoint:
                 return await self._try(url, body, n=request.decoding.n)
             except _Passing as error:
                 last = error
+                absent = absent + 1 if error.absent else 0
             if turn + 1 < self.options.tries:
                 wait = min(self.options.longest_wait, self.options.first_wait * 2**turn * spread.uniform(0.75, 1.25))
                 await asyncio.sleep(last.wait if last.wait is not None else wait)
+        # The first try may have been the one that the server died of.
+        if absent >= max(1, self.options.tries - 1):
+            hosts = ", ".join(urlsplit(each).netloc for each in self.options.urls)
+            raise EngineDown(f"nothing listens at {hosts} ({self.options.tries} tries)")
         raise Failed(last.reason, f"{last} ({self.options.tries} tries)")
 
     def _freest(self, tried: Sequence[str]) -> str:
@@ -139,6 +146,8 @@ class Endpoint:
             raise _Passing("caption_failed", f"the server's answer: {error}") from error
         except asyncio.TimeoutError as error:
             raise _Passing("caption_timeout", f"no answer in {self.options.timeout:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            raise _Passing("caption_failed", f"no answer: {type(error).__name__}", absent=True) from error
         except aiohttp.ClientError as error:
             raise _Passing("caption_failed", f"no answer: {type(error).__name__}") from error
         finally:
@@ -146,12 +155,13 @@ class Endpoint:
 
 
 class _Passing(Exception):
-    """A failure that another try may mend. wait: seconds that the server asked for."""
+    """A failure that another try may mend. wait: seconds that the server asked for. absent: there is no server."""
 
-    def __init__(self, reason: str, message: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, message: str, wait: float | None = None, *, absent: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.wait = wait
+        self.absent = absent
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from captioners.captioner import Answer, Request
+from captioners.captioner import Answer, EngineDown, Request
 from captioners.endpoint import Endpoint, EndpointOptions
 from captioners.vllm_server import SERVED_NAME, VllmOptions, VllmServer
 from schemas.reasons import Failed
@@ -51,8 +51,8 @@ class Vllm:
             assert endpoint is not None, "the engine is entered before it is asked"
             try:
                 return await endpoint.answer(request)
-            except Failed as failure:
-                if failure.reason == "caption_refused":
+            except (Failed, EngineDown) as failure:
+                if isinstance(failure, Failed) and failure.reason == "caption_refused":
                     raise
                 async with self._mending:
                     # Another request may have mended it while this one waited.

@@ -18,6 +18,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     group: [grouper, grouper: {option: value}]   # see schemas/grouping.py
     select: [steps]
     columns: [bins and weights of what is kept]  # see schemas/recipe_columns.py
+    recaption: {captioners and texts}            # see schemas/recaption.py
     write: {samples_per_shard: 10000, caption: text}
     limits: {failed_rows: 0.9}
 """
@@ -33,6 +34,7 @@ from typing import Any, TypeVar
 from schemas.corpus import CorpusOptions, parse_corpus
 from schemas.download import DownloadSection
 from schemas.grouping import GroupOptions, parse_group
+from schemas.recaption import Recaption, parse_recaption
 from schemas.recipe_columns import Made, parse_columns
 from schemas.recipe_given import check_given, declared, fill
 from schemas.recipe_step_forms import parse_steps
@@ -48,7 +50,7 @@ from schemas.recipe_text import (
 )
 from schemas.refusal import Refusal
 
-STAGES = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write", "report")
+STAGES = ("extract", "corpus", "preselect", "download", "score", "group", "select", "recaption", "write", "report")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Section = TypeVar("Section")
@@ -103,6 +105,7 @@ class Recipe:
     group: GroupOptions = field(default_factory=GroupOptions)
     select: tuple[Step, ...] = ()
     columns: tuple[Made, ...] = ()
+    recaption: Recaption = field(default_factory=Recaption)
     write: Write = field(default_factory=Write)
     limits: Limits = field(default_factory=Limits)
     file: str = field(default="", compare=False)
@@ -129,6 +132,7 @@ class Recipe:
             "group": self.group.to_json(),
             "select": [step.to_json() for step in self.select],
             "columns": [entry.to_json() for entry in self.columns],
+            "recaption": self.recaption.to_json(),
             "write": asdict(self.write),
             "limits": asdict(self.limits),
         }
@@ -246,6 +250,7 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "preselect": parse_steps,
     "select": parse_steps,
     "columns": parse_columns,
+    "recaption": parse_recaption,
     "download": _download,
     "score": _score,
     "group": _group,
