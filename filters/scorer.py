@@ -7,16 +7,15 @@ thread. What a scorer gives is a function of its options and its input: no clock
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from schemas.needed import refuse_absent as refuse_absent
+from schemas.needed import require as require
 from schemas.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ class Scorer:
     name: ClassVar[str]
     version: ClassVar[int]
     source: ClassVar[str] = ""
+    # Whether its model is faster on a GPU, where there is one.
+    on_gpu: ClassVar[bool] = False
     # Options, as a recipe gives them, to show a scorer with that has required ones.
     example: ClassVar[Mapping[str, Any]] = {}
 
@@ -207,15 +208,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def require(module: str, *, install: str, wanted_by: str) -> ModuleType:
-    """Imports a library that may be absent, or refuses with what to install (`pairmill[EXTRA]`, or its own name)."""
-    refuse_absent(module, install=install, wanted_by=wanted_by)
-    return importlib.import_module(module)
-
-
-def refuse_absent(module: str, *, install: str, wanted_by: str) -> None:
-    """Refuses where a library is not installed; imports nothing."""
-    if importlib.util.find_spec(module) is None:
-        raise Refusal(f"{wanted_by} needs {module!r}, which is not installed: pip install '{install}'")
