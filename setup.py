@@ -122,7 +122,7 @@ setup(
     package_data={
         "beam_jobs.recipes": ["*.yaml"],
         "beam_jobs.report": ["templates/*"],
-        "beam_jobs.servers": ["pom.xml"],
+        "beam_jobs.servers": ["*.xml"],
         "captioners": ["prompts.yaml"],
         "filters": ["models/*/*"],
     },

@@ -6,7 +6,8 @@ Nothing is started, built or fetched before the runner is entered.
     DirectRunner    in this process, by Beam's FnApiRunner (never by a Prism that Beam may find or fetch)
     PrismRunner     a Prism, built once with Go and kept
     SparkRunner     Spark's job server, fetched once; local unless --spark_master_url says otherwise
-    FlinkRunner, DataflowRunner, PortableRunner     as Beam has them
+    FlinkRunner     Flink's job server, fetched or assembled once; local unless --flink_master says otherwise
+    DataflowRunner, PortableRunner     as Beam has them
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+from beam_jobs.flink_runner import KeptFlinkRunner
 from beam_jobs.progress import say
 from beam_jobs.quiet import quiet_beam
+from beam_jobs.servers.flink import check_flink, flink_options
 from beam_jobs.servers.java import java_program
 from beam_jobs.servers.prism import find_prism
 from beam_jobs.servers.spark import find_spark_jar
@@ -94,7 +97,11 @@ class KeptPrismRunner(PrismRunner):
 
 
 _PRISM_SERVERS: dict[str, StopOnExitJobServer] = {}
-_OUR_RUNNERS = {"DirectRunner": InProcessRunner, "PrismRunner": KeptPrismRunner}
+_OUR_RUNNERS: dict[str, type[PipelineRunner]] = {
+    "DirectRunner": InProcessRunner,
+    "PrismRunner": KeptPrismRunner,
+    "FlinkRunner": KeptFlinkRunner,
+}
 
 
 @dataclass
@@ -127,7 +134,7 @@ class BeamRunner:
     def options(self, *, job: str) -> PipelineOptions:
         """Options of one pipeline. Each needs its own: Beam writes into those that it runs with."""
         ours = _OUR_RUNNERS.get(self.name)
-        runner = f"{__name__}.{ours.__name__}" if ours else self.name
+        runner = f"{ours.__module__}.{ours.__name__}" if ours else self.name
         options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
         if self.name == "DataflowRunner":
             cloud = options.view_as(GoogleCloudOptions)
@@ -150,6 +157,8 @@ def choose_runner(flags: Sequence[str]) -> BeamRunner:
     name = _runner_name(given["runner"] or "DirectRunner")
     if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
         java_program()
+    if name == "FlinkRunner" and not given["job_endpoint"]:
+        check_flink(given, flags)
     if name == "DataflowRunner" and find_spec("apitools") is None:
         raise Refusal("--runner DataflowRunner: Beam's Google Cloud parts are missing; install pairmill[gcp]")
     if name == "PortableRunner" and not given["job_endpoint"]:
@@ -204,6 +213,8 @@ def _fill_in(name: str, flags: Sequence[str]) -> Iterator[str]:
             yield f"--job_server_java_launcher={tied(java_program())}"
         if name == "SparkRunner":
             yield from _fill_in_spark(given, flags)
+        else:
+            yield from flink_options(given, flags, say)
 
 
 def _fill_in_spark(given: dict[str, Any], flags: Sequence[str]) -> Iterator[str]:

@@ -85,7 +85,7 @@ def runner_flags() -> Callable[[str], list[str]]:
     def flags(name: str) -> list[str]:
         if name == "PrismRunner" and not prism_may_start():
             pytest.skip("Go is missing: PrismRunner needs it to build Prism")
-        if name == "SparkRunner":
+        if name in ("SparkRunner", "FlinkRunner"):
             try:
                 java_program()
             except ProgramMissing as missing:

@@ -1,0 +1,34 @@
+"""Job servers that Maven assembles where Maven Central has none ready-made.
+
+In: a project file beside this one, and the place of the jar. Out: that jar, whole: all libraries in one file that
+`java -jar` starts and that a cluster takes, kept from then on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from beam_jobs.servers.cache import making
+from beam_jobs.servers.missing import ProgramMissing
+
+
+def assemble(pom: str, jar: Path, *, what: str) -> str:
+    """Builds the project `pom` of this package into `jar`; its path. ProgramMissing, naming `what`, when it fails."""
+    with making(jar) as workshop, as_file(files("beam_jobs.servers") / pom) as project:
+        shutil.copy(project, workshop / "pom.xml")
+        done = subprocess.run(
+            ["mvn", "-q", "-B", "package", f"-DoutputFile={workshop / jar.name}"],
+            cwd=workshop,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            why = next((line for line in done.stdout.split("\n") if "ERROR" in line), done.stdout[:300])
+            raise ProgramMissing(f"{what} could not be assembled with Maven: {why.strip()}")
+    return str(jar)

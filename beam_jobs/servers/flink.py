@@ -1,0 +1,104 @@
+"""Flink: its job server, as a jar on this machine, and what a run on it needs to be told.
+
+In: Beam's options. Out: a job server jar of one Flink version, the options that nobody need give, or a Refusal of
+those that would fail later or run on one core of a whole cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from beam_jobs.servers.assembling import assemble
+from beam_jobs.servers.cache import cache_folder
+from beam_jobs.servers.missing import ProgramMissing
+from schemas.refusal import Refusal
+
+ASSEMBLED_FLINK = "1.19"  # as in flink_pom.xml beside this file
+_ASSEMBLED = f"flink-job-server-{ASSEMBLED_FLINK}-2.62.0.jar"
+IN_THE_SERVER = ("[local]", "[auto]")
+_ADDRESS = re.compile(r"(https?://)?[^\s/:]+:\d{1,5}/?")
+_RETRIES = 3
+
+
+def flink_jar_path() -> Path:
+    """Where the assembled one is kept."""
+    return cache_folder() / _ASSEMBLED
+
+
+def find_flink_jar(version: str, tell: Callable[[str], None]) -> str:
+    """The path of a job server jar for a Flink version: fetched or assembled before, fetched now, or assembled now."""
+    from apache_beam.utils.subprocess_server import JavaJarServer
+
+    url = JavaJarServer.path_to_beam_jar(f":runners:flink:{version}:job-server:shadowJar")
+    name = url.rpartition("/")[2]
+    own = [flink_jar_path()] if version == ASSEMBLED_FLINK else []
+    for path in (Path(JavaJarServer.JAR_CACHE) / name, *own):
+        if path.exists():
+            return str(path)
+    tell(f"fetching Flink's job server {version} from Maven Central (some 200 MB); this is done once")
+    try:
+        return str(JavaJarServer.local_jar(url))
+    except (RuntimeError, OSError) as error:
+        instead = "give one as --flink_job_server_jar"
+        if version != ASSEMBLED_FLINK:
+            raise ProgramMissing(
+                f"Flink's job server {version} is missing: {name} could not be fetched, and only that of Flink "
+                f"{ASSEMBLED_FLINK} can be assembled; {instead}"
+            ) from error
+        if shutil.which("mvn") is None:
+            raise ProgramMissing(
+                f"Flink's job server is missing: {name} could not be fetched, and without Maven (`mvn`) it cannot be "
+                f"assembled; {instead}"
+            ) from error
+    tell("Maven Central has no job server of this version; assembling it from its libraries with Maven")
+    return assemble("flink_pom.xml", flink_jar_path(), what="Flink's job server")
+
+
+def check_flink(given: Mapping[str, Any], flags: Sequence[str]) -> None:
+    """Refuses a master that is none, and a cluster where nobody says how wide the job is and what its workers are."""
+    master = _master(given, flags)
+    jar = given["flink_job_server_jar"]
+    if jar and "://" not in jar and not os.path.exists(jar):
+        raise Refusal(f"--flink_job_server_jar {jar}: no such file")
+    if given["parallelism"] != -1 and given["parallelism"] < 1:
+        raise Refusal(f"--parallelism {given['parallelism']}: expected 1 or more")
+    if master in IN_THE_SERVER:
+        return
+    if not _ADDRESS.fullmatch(master):
+        raise Refusal(f"--flink_master {master!r}: expected [local] or HOST:PORT of a cluster's REST address")
+    where = f"--flink_master {master}"
+    if given["parallelism"] == -1:
+        raise Refusal(f"{where}: expected --parallelism N, the task slots to use; none given, and Flink would use 1")
+    if not given["environment_type"]:
+        raise Refusal(
+            f"{where}: expected --environment_type EXTERNAL, PROCESS or DOCKER, none given; the cluster's machines "
+            "need Python workers"
+        )
+
+
+def flink_options(given: Mapping[str, Any], flags: Sequence[str], tell: Callable[[str], None]) -> Iterator[str]:
+    """What is filled in: a local cluster as wide as this machine, and the jar; on a real one, new attempts."""
+    master = _master(given, flags)
+    version = given["flink_version"] if _is_given("--flink_version", flags) else ASSEMBLED_FLINK
+    yield f"--flink_master={master}"
+    yield f"--flink_version={version}"
+    if master in IN_THE_SERVER and given["parallelism"] == -1:
+        yield f"--parallelism={os.cpu_count() or 1}"
+    if master not in IN_THE_SERVER and not _is_given("--number_of_execution_retries", flags):
+        yield f"--number_of_execution_retries={_RETRIES}"
+    if not given["flink_job_server_jar"]:
+        yield f"--flink_job_server_jar={find_flink_jar(version, tell)}"
+
+
+def _master(given: Mapping[str, Any], flags: Sequence[str]) -> str:
+    """Beam's own default is `[auto]`, which means another thing under `flink run`."""
+    return str(given["flink_master"]).strip() if _is_given("--flink_master", flags) else "[local]"
+
+
+def _is_given(name: str, flags: Sequence[str]) -> bool:
+    return any(flag.partition("=")[0] == name for flag in flags)
