@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from markupsafe import Markup
 
+from beam_jobs.homes import Homes, LoadSidecars
 from beam_jobs.judging import ALIVE, NOT_ALIVE, Codes
 from beam_jobs.matching.contests import enter, settle_all
 from beam_jobs.report import svg
-from beam_jobs.stages.selection import Homes, LoadSidecars
 from beam_jobs.storage.files import write_bytes
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.run_folder import RunFolder

@@ -50,6 +50,8 @@ FAILURES: Mapping[str, str] = {
     "caption_failed": "the captioner gave no answer that could be read",
     "caption_refused": "the captioner's server refused the request",
     "caption_timeout": "the captioner did not answer in time",
+    "caption_empty": "the captioner said nothing",
+    "caption_without_input": "an earlier captioner, whose caption its prompt asks for, gave none",
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -91,6 +91,16 @@ class RunFolder:
         """What the columns were made with that a recipe makes of the rows it keeps: edges of bins, means."""
         return join(self.selection(recipe), "columns.json")
 
+    def caption_folder(self, recipe: str, label: str) -> str:
+        return join(self.work, "captions", recipe, label)
+
+    def captions(self, recipe: str, label: str, shard: int) -> str:
+        return join(self.caption_folder(recipe, label), f"{shard_name(shard)}.parquet")
+
+    def answers(self) -> str:
+        """The captioners' answers that the run asked for, where no other place was named for them."""
+        return join(self.work, "answers")
+
     def shards(self, recipe: str) -> str:
         return join(self.work, "shards", recipe)
 
@@ -107,6 +117,10 @@ class RunFolder:
         """What training reads beside the shards; in a folder of its own, since img2dataset's tools read every
         `*.json` beside shards as statistics."""
         return join(self.shards(recipe), "dataset", "manifest.json")
+
+    def reading(self, recipe: str) -> str:
+        """How a loader makes texts of a sample, where the recipe leaves that to it."""
+        return join(self.shards(recipe), "dataset", "texts.json")
 
     def card(self, recipe: str) -> str:
         return join(self.shards(recipe), "dataset", "README.md")

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_jobs.stages.selection import Homes, LoadSidecars, SelectShards
+from beam_jobs.homes import Homes, LoadSidecars
+from beam_jobs.stages.selection import SelectShards
 from beam_jobs.storage.parquet import read_table, write_table
 from beam_jobs.storage.run_folder import RunFolder
 from schemas.recipe import parse_recipe

@@ -1,0 +1,1 @@
+"""Captions of a shard: asked for once, judged, and made into texts."""
