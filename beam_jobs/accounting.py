@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from beam_jobs.dataflow.workers import step_hints
 from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
 from beam_jobs.storage.run_folder import RunFolder
 
@@ -66,7 +67,9 @@ class DoShards(beam.PTransform):
         self._do = do
 
     def expand(self, jobs: beam.PCollection) -> beam.PCollection:
-        return jobs | "DoShard" >> beam.ParDo(_DoShard(self._work, self._do))
+        step = beam.ParDo(_DoShard(self._work, self._do))
+        hints = step_hints(jobs.pipeline.options)
+        return jobs | "DoShard" >> (step.with_resource_hints(**hints) if hints else step)
 
 
 class _Mark(beam.DoFn):

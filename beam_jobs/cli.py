@@ -21,10 +21,11 @@ from beam_jobs.cli_known import (
 )
 from beam_jobs.cli_search import add_faiss
 from beam_jobs.cli_truth import add_truth
+from beam_jobs.dataflow.flags import add_dataflow_arguments
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.quiet import quiet_beam
 from schemas.recipe import STAGES
-from schemas.refusal import JobFailed, Refusal
+from schemas.refusal import HandedOver, JobFailed, Refusal
 
 DONE, FAILED, REFUSED, TOO_MANY_FAILURES = 0, 1, 2, 3
 
@@ -97,6 +98,7 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         "run --recipe base --source html:pages.txt --work out --runner DirectRunner",
     )
     _add_launch_arguments(parser)
+    add_dataflow_arguments(parser)
     parser.set_defaults(do=_run)
 
 
@@ -183,6 +185,11 @@ def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.launch import prepare
     from beam_jobs.overview import closing_lines, over_limit
 
+    if arguments.dry_run:
+        from beam_jobs.rehearsal import rehearsed
+
+        print(rehearsed(arguments, beam_flags))
+        return DONE
     prepared = prepare(arguments, beam_flags)
     run_stages(prepared.run, prepared.stages, remade=prepared.remade, runner=prepared.runner)
     print("\n".join(closing_lines(prepared.run)))
@@ -276,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet_beam()
     try:
         arguments, beam_flags = _parser().parse_known_args(argv)
-        if getattr(arguments, "work", None) is not None:
+        if getattr(arguments, "work", None) is not None and not getattr(arguments, "dry_run", None):
             from beam_jobs.storage.stores import check_store
 
             check_store(arguments.work, named="--work")
@@ -285,6 +292,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"pairmill: refused: {' '.join(str(refusal).split())}", file=sys.stderr)
         return REFUSED
+    except HandedOver as handed:
+        print(handed)
+        return DONE
     except JobFailed as failure:
         print(f"pairmill: failed: {failure}", file=sys.stderr)
         return FAILED

@@ -100,7 +100,7 @@ def sum_up(markers: Iterable[Marker]) -> str:
 
 def _make(work: Work, todo: Sequence[Ticket], runner: BeamRunner, *, stage: str) -> None:
     chosen = BeamRunner("DirectRunner", ()) if work.local else runner
-    pipeline = beam.Pipeline(options=chosen.options(job=stage))
+    pipeline = beam.Pipeline(options=chosen.options(job=stage, gpu=work.gpu))
     work.expand(pipeline, todo)
     chosen.wait(pipeline)
 

@@ -38,7 +38,7 @@ from beam_jobs.stages.score import ScoreTask, score_shard
 from beam_jobs.stages.selection import SelectShards
 from beam_jobs.stages.shards import WriteTask, finish_dataset, plan_slices, write_shard
 from beam_jobs.storage.ledger import Marker
-from beam_jobs.storage.tombstones import request_inputs, requests_digest
+from beam_jobs.storage.tombstones import request_inputs
 from beam_jobs.work import Run, Work
 from filters.registry import make_scorers
 from schemas.keys import fingerprint
@@ -123,7 +123,7 @@ def score(run: Run) -> Work:
             jobs.append(Job(ScoreTask(run.folder.work, shard, lacking, needed=tuple(needed.values())), tuple(wanted)))
         pipeline | beam.Create(jobs) | "Score" >> DoShards(run.folder.work, score_shard)
 
-    return Work(tickets, expand)
+    return Work(tickets, expand, gpu=any(scorer.on_gpu for scorer in make_scorers(run.recipe.score)))
 
 
 def group(run: Run) -> Work:
@@ -167,7 +167,7 @@ def write(run: Run) -> Work:
         {shard: marker.tally.kept for shard, marker in selected.items()},
         samples_per_shard=run.recipe.write.samples_per_shard,
     )
-    gone = requests_digest(run.folder.work)
+    gone = run.requests()
     tickets = []
     for number, parts in enumerate(slices):
         places = [[part.shard, part.first, part.last] for part in parts]

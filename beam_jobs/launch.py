@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from beam_jobs.dataflow.flags import complete_flags, forwarded
 from beam_jobs.extraction.reading import split_schema
 from beam_jobs.extraction.splits import Split, plan_splits
 from beam_jobs.fetch_flags import fetch_limits
@@ -21,7 +22,7 @@ from beam_jobs.flow import FLOW
 from beam_jobs.known.binding import bind_indexes
 from beam_jobs.lineage import Product, check_folder, lineage_of
 from beam_jobs.recipes import launched_recipe
-from beam_jobs.runners import BeamRunner, choose_runner
+from beam_jobs.runners import BeamRunner, choose_runner, parse_flags
 from beam_jobs.storage.ledger import Ledger
 from beam_jobs.storage.parquet import read_schema
 from beam_jobs.storage.run_folder import RunFolder
@@ -47,7 +48,7 @@ class Prepared:
 
 def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepared:
     """Checks recipe, sources, scorers, rules, folder, stages and Beam's flags; nothing is written."""
-    runner = choose_runner(list(beam_flags))
+    runner = launched_runner(arguments, beam_flags)
     recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     folder = RunFolder(arguments.work)
     stages = parse_stages(arguments.stages)
@@ -85,6 +86,16 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     return Prepared(run, stages, tuple(remade), runner)
 
 
+def launched_runner(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> BeamRunner:
+    """The runner of a launch. On Dataflow, what follows from the run folder is filled in."""
+    flags = [*beam_flags, *forwarded(arguments)]
+    runner = choose_runner(flags)
+    if runner.name != "DataflowRunner":
+        return runner
+    added = complete_flags(parse_flags(flags), work=arguments.work, sources=getattr(arguments, "source", ()))
+    return replace(runner, flags=(*runner.flags, *added))
+
+
 def _is_done(folder: RunFolder, stage: str) -> bool:
     manifest = Ledger(folder.ledger(stage)).read_manifest()
     return manifest is not None and manifest.state == "done"
@@ -112,18 +123,23 @@ def parse_stages(given: str | None) -> tuple[str, ...]:
     return tuple(names[names.index(first) : names.index(last) + 1])
 
 
+def sources_of(arguments: argparse.Namespace) -> tuple[Source, ...]:
+    """The sources given, by their spelling alone."""
+    return tuple(
+        parse_source(
+            text,
+            url_column=arguments.url_column,
+            text_column=arguments.text_column,
+            extra_columns=arguments.extra_columns.split(",") if arguments.extra_columns else (),
+        )
+        for text in arguments.source
+    )
+
+
 def _sources(arguments: argparse.Namespace, folder: RunFolder) -> tuple[Source, ...]:
     """The sources given, or those that the run folder was begun with."""
     if arguments.source:
-        sources = tuple(
-            parse_source(
-                text,
-                url_column=arguments.url_column,
-                text_column=arguments.text_column,
-                extra_columns=arguments.extra_columns.split(",") if arguments.extra_columns else (),
-            )
-            for text in arguments.source
-        )
+        sources = sources_of(arguments)
         for source in sources:
             check_store(source.url, named=f"--source {source.spelling}")
         return sources

@@ -20,7 +20,6 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -35,6 +34,8 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+from beam_jobs.dataflow.flags import check_installed
+from beam_jobs.dataflow.workers import shape_job
 from beam_jobs.flink_runner import KeptFlinkRunner
 from beam_jobs.progress import say
 from beam_jobs.quiet import quiet_beam
@@ -44,7 +45,7 @@ from beam_jobs.servers.prism import find_prism
 from beam_jobs.servers.spark import find_spark_jar
 from beam_jobs.servers.tied import tied
 from beam_jobs.shuffle import SpillsToFiles
-from schemas.refusal import JobFailed, Refusal, unknown
+from schemas.refusal import HandedOver, JobFailed, Refusal, unknown
 
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
@@ -131,22 +132,29 @@ class BeamRunner:
             signal.signal(signal.SIGTERM, self._on_term)
             self._on_term = None
 
-    def options(self, *, job: str) -> PipelineOptions:
-        """Options of one pipeline. Each needs its own: Beam writes into those that it runs with."""
+    def options(self, *, job: str, gpu: bool = False) -> PipelineOptions:
+        """Options of one pipeline. Each needs its own: Beam writes into those that it runs with.
+
+        gpu: whether the pipeline is one of models.
+        """
         ours = _OUR_RUNNERS.get(self.name)
         runner = f"{ours.__module__}.{ours.__name__}" if ours else self.name
         options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
         if self.name == "DataflowRunner":
-            cloud = options.view_as(GoogleCloudOptions)
-            cloud.job_name = f"{cloud.job_name or 'pairmill'}-{job}".replace("_", "-")
+            shape_job(options, job, gpu=gpu)
         return options
 
     def wait(self, pipeline: beam.Pipeline) -> None:
-        """Runs a pipeline to its end. Raises PipelineFailed."""
+        """Runs a pipeline to its end. Raises PipelineFailed; HandedOver where only a template of its job is wanted."""
+        template = pipeline.options.view_as(GoogleCloudOptions).template_location
+        handed_over = self.name == "DataflowRunner" and template
         try:
-            state = pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is
             raise PipelineFailed(_last_words(error)) from error
+        if handed_over:
+            raise HandedOver(f"the next stage's job is at {template}; after it has run, the same command goes on")
         if state != PipelineState.DONE:
             raise PipelineFailed(f"{self.name} ended the pipeline as {state}")
 
@@ -159,8 +167,8 @@ def choose_runner(flags: Sequence[str]) -> BeamRunner:
         java_program()
     if name == "FlinkRunner" and not given["job_endpoint"]:
         check_flink(given, flags)
-    if name == "DataflowRunner" and find_spec("apitools") is None:
-        raise Refusal("--runner DataflowRunner: Beam's Google Cloud parts are missing; install pairmill[gcp]")
+    if name == "DataflowRunner":
+        check_installed()
     if name == "PortableRunner" and not given["job_endpoint"]:
         raise Refusal("--runner PortableRunner: expected --job_endpoint HOST:PORT, none given")
     return BeamRunner(name, tuple(flags))

@@ -18,6 +18,7 @@ from beam_jobs.known.index import KnownIndex
 from beam_jobs.lineage import Lineage, Product
 from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.tombstones import requests_digest
 from schemas.recipe import Recipe
 
 Expand = Callable[[beam.Pipeline, Sequence[Ticket]], None]
@@ -72,14 +73,19 @@ class Run:
             raise NotReady(f"{stage} is not done in {self.folder.work}")
         return {marker.ticket.shard: marker for marker in manifest.markers}
 
+    def requests(self) -> str | None:
+        """What stands for all that is to be taken down from the folder."""
+        return requests_digest(self.folder.work)
+
 
 @dataclass(frozen=True)
 class Work:
     """All that a stage makes, and how a pipeline makes what is not done of it.
 
     whole: a shard needs all others, so either none is made again or all are. grown: the ticket of shards that only
-    the pipeline can number. local: made by the launching process, since it is one small task. finish: called with
-    all markers when the stage is complete, and again when it was complete before.
+    the pipeline can number. local: made by the launching process, since it is one small task. gpu: it runs models
+    that are faster on one. finish: called with all markers when the stage is complete, and again when it was complete
+    before.
     """
 
     tickets: tuple[Ticket, ...]
@@ -87,4 +93,5 @@ class Work:
     whole: bool = False
     grown: Ticket | None = None
     local: bool = False
+    gpu: bool = False
     finish: Callable[[Sequence[Marker]], None] = lambda markers: None

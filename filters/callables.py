@@ -44,6 +44,7 @@ class UserCode(Scorer):
 
     name: ClassVar[str] = "callable"
     version: ClassVar[int] = 1
+    on_gpu: ClassVar[bool] = True
     source: ClassVar[str] = "yours"
     example: ClassVar[Mapping[str, Any]] = {"function": "package.module:name", "columns": {"score": "float32"}}
 

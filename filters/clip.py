@@ -37,6 +37,7 @@ class Clip(Scorer):
 
     name: ClassVar[str] = "clip"
     version: ClassVar[int] = 1
+    on_gpu: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Radford et al., 'Learning Transferable Visual Models From Natural Language Supervision', 2021; "
         "open_clip (Ilharco et al., 2021)"

@@ -18,3 +18,7 @@ def unknown(kind: str, given: str, known: Iterable[str], *, where: str = "") -> 
     place = f"{where}: " if where else ""
     listed = ", ".join(sorted(known)) or "none"
     return Refusal(f"{place}unknown {kind} {given!r}; known: {listed}")
+
+
+class HandedOver(Exception):
+    """A job was written down for another to start; the message says where."""
