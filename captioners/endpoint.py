@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 
 from captioners.captioner import Answer, EngineDown, Request
 from captioners.chat import BadAnswer, chat_body, read_answer
+from captioners.key import KEY_VARIABLE, authorization
 from schemas.reasons import Failed
 from schemas.refusal import Refusal
 
 if TYPE_CHECKING:
     import aiohttp
 
-KEY_VARIABLE = "PAIRMILL_API_KEY"
 MOST_BYTES = 16 << 20
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -68,7 +68,7 @@ class Endpoint:
 
     def __init__(self, options: EndpointOptions, *, environment: Mapping[str, str] = os.environ) -> None:
         self.options = options
-        self._key = environment.get(KEY_VARIABLE)
+        self._authorization = authorization(environment)
         self._in_flight = dict.fromkeys(options.urls, 0)
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,9 +79,7 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         import aiohttp
 
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        headers = {"Content-Type": "application/json", **self._authorization}
         self._session = aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(limit=self.options.at_once),

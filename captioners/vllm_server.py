@@ -16,12 +16,17 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
+from captioners.key import without_key
 from schemas.refusal import JobFailed, Refusal
 
 SERVED_NAME = "pairmill"
 _LAST_WORDS = 4000
+# What is said by us alone: where it listens, that no code of a model's is run and nothing is unpickled.
+_OURS = frozenset(
+    ("--model", "--served-model-name", "--host", "--port", "--api-key", "--trust-remote-code", "--load-format")
+)
+_WHY = "the server listens here alone, under a name of ours, reads safetensors, and runs no code of a model's"
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,18 @@ class VllmOptions:
     offline: bool = True
 
     def check(self) -> None:
-        """Raises Refusal where there is no such interpreter, no vLLM in it, or no such model."""
+        """Raises Refusal where there is no such interpreter, no vLLM in it, or an argument that is not to be given."""
+        self.check_arguments()
         if shutil.which(self.python) is None:
             raise Refusal(f"captioner vllm: there is no program {self.python!r}; name a Python that has vLLM")
         find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
         if subprocess.run([self.python, "-c", find], check=False, capture_output=True).returncode != 0:
             raise Refusal(f"captioner vllm: {self.python!r} has no vLLM; make an environment with deploy/make_vllm.sh")
-        if self.offline and not (Path(self.model) / "config.json").is_file():
-            raise Refusal(f"captioner vllm: expected a folder with config.json; given {self.model!r}")
+
+    def check_arguments(self) -> None:
+        for argument in self.arguments:
+            if argument.split("=")[0].replace("_", "-") in _OURS:
+                raise Refusal(f"captioner vllm: {argument.split('=')[0]} is not for `arguments`: {_WHY}")
 
 
 class VllmServer:
@@ -110,9 +119,11 @@ class VllmServer:
             *(self.options.python, "-m", "vllm.entrypoints.openai.api_server"),
             *("--model", self.options.model, "--served-model-name", SERVED_NAME),
             *("--host", "127.0.0.1", "--port", str(port)),
+            # Requests say how to decode; what a model's folder recommends plays no part.
+            *("--load-format", "safetensors", "--generation-config", "vllm"),
             *self.options.arguments,
         ]
-        environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+        environment = {**without_key(os.environ), "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
         if self.options.offline:
             environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         if self.options.log is None:

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from captioners.captioner import Answer, Decoding, Request
 from captioners.chat import BadAnswer, chat_body, read_answer
-from captioners.endpoint import KEY_VARIABLE, Endpoint, EndpointOptions
+from captioners.endpoint import Endpoint, EndpointOptions
+from captioners.key import KEY_VARIABLE
 from schemas.reasons import Failed
 from schemas.refusal import Refusal
 
