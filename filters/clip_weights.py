@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from filters.scorer import refuse_absent
+from schemas.open_clip_import import DISTRIBUTION
 from schemas.refusal import Refusal
 
 TINY = "tiny"
 RANDOM = "random"
-DISTRIBUTION = "open_clip_torch"
 _TRANSFORMERS_EXTRA = "pairmill[captions]"
 _TINY_FOLDER = Path(__file__).parent / "models" / "tiny_clip"
 _CONFIG = "open_clip_config.json"
@@ -68,12 +69,28 @@ def find_weights(model: str, pretrained: str | None) -> ClipWeights:
 
 def embedding_length(weights: ClipWeights) -> int | None:
     """How long the model's embeddings are; None where only loading it tells."""
+    described = _described(weights)
+    return None if described is None else int(described["embed_dim"])
+
+
+def has_foreign_text_tower(weights: ClipWeights) -> bool:
+    """Whether its text tower is one of transformers'; taken for granted where only loading it tells."""
+    described = _described(weights)
+    return described is None or bool(described.get("text_cfg", {}).get("hf_model_name"))
+
+
+def _described(weights: ClipWeights) -> Mapping[str, Any] | None:
+    """The model's configuration; None where it has to be fetched."""
     if weights.model.startswith("hf-hub:"):
         return None
     folder = weights.model.removeprefix("local-dir:")
-    config = Path(folder) / _CONFIG if folder != weights.model else _config_of(weights.model)
+    return _read_config(Path(folder) / _CONFIG if folder != weights.model else _config_of(weights.model))
+
+
+def _read_config(config: Path) -> Mapping[str, Any]:
     described = json.loads(config.read_text(encoding="utf-8"))
-    return int(described.get("model_cfg", described)["embed_dim"])
+    found: Mapping[str, Any] = described.get("model_cfg", described)
+    return found
 
 
 def _refuse_pretrained(model: str, pretrained: str | None) -> None:
@@ -105,8 +122,7 @@ def _built_in(model: str, pretrained: str | None) -> ClipWeights:
 
 def _refuse_without_transformers(model: str, config: Path) -> None:
     """Some text towers and tokenisers are those of transformers, which comes with an extra."""
-    described = json.loads(config.read_text(encoding="utf-8"))
-    text_cfg = described.get("model_cfg", described).get("text_cfg", {})
+    text_cfg = _read_config(config).get("text_cfg", {})
     if text_cfg.get("hf_model_name") or text_cfg.get("hf_tokenizer_name"):
         refuse_absent("transformers", install=_TRANSFORMERS_EXTRA, wanted_by=f"scorer 'clip' with model {model!r}")
 
