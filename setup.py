@@ -123,7 +123,7 @@ setup(
         "beam_jobs.recipes": ["*.yaml"],
         "beam_jobs.report": ["templates/*"],
         "beam_jobs.servers": ["*.xml"],
-        "captioners": ["prompts.yaml"],
+        "captioners": ["prompts.yaml", "models/*/*"],
         "filters": ["models/*/*"],
     },
     install_requires=REQUIRES,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,36 @@ def size_of(scene: Scene, longer: int) -> tuple[int, int]:
     return max(1, round(longer * scene.aspect)), longer
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where an object of a scene's group lies: centre in widths and heights, radius in shorter sides."""
+
+    group: int
+    x: float
+    y: float
+    radius: float
+
+
 def draw(scene: Scene, longer: int) -> Pixels:
     """The scene's picture as an array of height x width x 3."""
+    return draw_and_place(scene, longer)[0]
+
+
+def draw_and_place(scene: Scene, longer: int) -> tuple[Pixels, list[Placed]]:
+    """The scene's picture, and where its objects lie in it."""
     width, height = size_of(scene, longer)
     rng = random.Random(seed_of("drawing", scene.variant))
     canvas = _backdrop(scene, width, height, rng)
-    for group in scene.groups:
+    placed = []
+    for number, group in enumerate(scene.groups):
         colour = _tinted(COLOURS[group.colour], rng)
         for x, y, radius in _layout(group, scene.aspect, rng):
             angle = rng.uniform(-0.22, 0.22)
             phase = rng.random()
             centre = (x * width, y * height)
             _stamp(canvas, group, colour, centre=centre, radius=radius * min(width, height), angle=angle, phase=phase)
-    return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+            placed.append(Placed(number, x, y, radius))
+    return np.clip(canvas + 0.5, 0, 255).astype(np.uint8), placed
 
 
 def _tinted(colour: tuple[int, int, int], rng: random.Random) -> Floats:

@@ -1,0 +1,246 @@
+"""Trains the tiny multimodal LLM of `captioners/models/tiny_mllm` on drawn scenes, on a CPU.
+
+    python -m beam_jobs.world.train_tiny_mllm --out DIR [--pictures 60000] [--look 3000] [--talk 3000] [--whole 600]
+                                              [--seed 0] [--threads 2]
+
+In: nothing but a seed. Out: DIR, a LLaVA in Hugging Face's format with float16 weights. Three parts, in steps: `look`,
+the eyes alone learn what each patch shows; `talk`, the whole model learns to answer; `whole`, the same over all
+patches. In the first two a picture is given by half of its patches, those with objects first, which is twice as fast
+and, as positions are kept, teaches the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beam_jobs.world.conversations import Turn, seen_turn, text_turn
+from beam_jobs.world.dense_lessons import ATTRIBUTES, DenseLessons, make_dense_lessons
+from beam_jobs.world.scenes import scene, seed_of
+from beam_jobs.world.tiny_mllm import (
+    AFTER,
+    BEFORE,
+    END,
+    GRID,
+    PATCH,
+    PIXELS,
+    START,
+    WIDTH,
+    eyes_of,
+    make_model,
+    make_processor,
+    make_tokenizer,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    import torch
+
+SEEN_PATCHES = 64
+LOOK_BATCH, TALK_BATCH, TEXT_BATCH = 96, 64, 24
+LOOK_RATE, TALK_RATE = 1.5e-3, 1e-3
+WARM_UP = 150
+TEXT_SHARE = 0.15  # of the steps of `talk` that see no picture
+VOCABULARY_TEXTS = 20_000
+NO_LOSS = -100
+
+
+class Trainer:
+    """The model with what it learns from, and a step of each kind."""
+
+    def __init__(self, lessons: DenseLessons, *, seed: int) -> None:
+        import torch
+
+        torch.manual_seed(seed)
+        self.seed = seed
+        self.lessons = lessons
+        self.tokenizer = make_tokenizer(_texts(lessons, seed))
+        self.model = make_model(len(self.tokenizer)).train()
+        self.heads = torch.nn.Linear(WIDTH, sum(ATTRIBUTES.values()))
+        self.before = [START, *self._ids(BEFORE)]
+
+    def look(self, step: int) -> torch.Tensor:
+        """Loss of what patches show."""
+        rows = self._rows(step, LOOK_BATCH)
+        places = self._places(rows, step, SEEN_PATCHES)
+        return self._patch_loss(self._seen(rows, places), rows, places)
+
+    def talk(self, step: int, *, patches: int) -> torch.Tensor:
+        """Loss of answers, and some of what patches show."""
+        import torch
+
+        rng = random.Random(seed_of("talk", self.seed, step))
+        if rng.random() < TEXT_SHARE:
+            scenes = [scene("text turn", self.seed, step, number, split="train") for number in range(TEXT_BATCH)]
+            turns = [text_turn(one, rng) for one in scenes]
+            return self._answer_loss(turns, None, None)
+        rows = self._rows(step, TALK_BATCH)
+        turns = [seen_turn(self.lessons.scenes[row], rng) for row in rows]
+        places = self._places(rows, step, patches)
+        seen = self._seen(rows, places)
+        told = self.model.model.multi_modal_projector(seen)
+        answers = self._answer_loss(turns, told, torch.from_numpy(places))
+        return answers + 0.1 * self._patch_loss(seen, rows, places)
+
+    def _rows(self, step: int, batch: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng(seed_of("rows", self.seed, step)).integers(0, len(self.lessons.scenes), batch)
+
+    def _places(self, rows: np.ndarray[Any, Any], step: int, count: int) -> np.ndarray[Any, Any]:
+        """For each row `count` patches, ascending: those that show objects first, then others as drawn."""
+        draws = np.random.default_rng(seed_of("patches", self.seed, step)).random((len(rows), GRID * GRID))
+        shows = self.lessons.labels[rows][:, :, 1] < ATTRIBUTES["shape"] - 1
+        return np.sort(np.argsort(draws - shows, axis=1)[:, :count], axis=1)
+
+    def _seen(self, rows: np.ndarray[Any, Any], places: np.ndarray[Any, Any]) -> torch.Tensor:
+        """What the eyes make of these patches: rows x patches x WIDTH."""
+        import torch
+
+        eyes = eyes_of(self.model)
+        pictures = torch.from_numpy(self.lessons.pictures[rows]).permute(0, 3, 1, 2).float()
+        whole = eyes.embeddings(pictures.div_(255).sub_(0.5).div_(0.25))
+        chosen = torch.from_numpy(places)[:, :, None].expand(-1, -1, WIDTH)
+        kept = torch.cat([whole[:, :1], whole[:, 1:].gather(1, chosen)], dim=1)
+        return eyes.encoder(inputs_embeds=eyes.pre_layrnorm(kept)).last_hidden_state[:, 1:]
+
+    def _patch_loss(self, seen: torch.Tensor, rows: np.ndarray[Any, Any], places: np.ndarray[Any, Any]) -> torch.Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        labels = torch.from_numpy(np.take_along_axis(self.lessons.labels[rows], places[:, :, None], axis=1)).long()
+        parts = self.heads(seen).float().split(list(ATTRIBUTES.values()), dim=2)
+        losses = [F.cross_entropy(part.flatten(0, 1), labels[:, :, n].flatten()) for n, part in enumerate(parts)]
+        return torch.stack(losses).sum()
+
+    def _answer_loss(self, turns: list[Turn], told: torch.Tensor | None, places: torch.Tensor | None) -> torch.Tensor:
+        """Of the answers' tokens alone. told: what the projector makes of the patches at `places`."""
+        import torch
+        import torch.nn.functional as F
+
+        asked = [self._ids(turn.prompt + AFTER) for turn in turns]
+        answers = [[*self._ids(turn.answer), END] for turn in turns]
+        longest = max(len(one) + len(other) for one, other in zip(asked, answers, strict=True))
+        words = torch.zeros(len(turns), longest, dtype=torch.long)
+        targets = torch.full((len(turns), longest), NO_LOSS)
+        for row, (one, other) in enumerate(zip(asked, answers, strict=True)):
+            words[row, : len(one) + len(other)] = torch.tensor(one + other)
+            targets[row, len(one) : len(one) + len(other)] = torch.tensor(other)
+        embed = self.model.model.language_model.embed_tokens
+        first = embed(torch.tensor(self.before)).expand(len(turns), -1, -1)
+        start = len(self.before)
+        positions = [torch.arange(start).expand(len(turns), -1)]
+        inputs = [first]
+        if told is not None and places is not None:
+            inputs.append(told.to(first.dtype))
+            positions.append(start + places)
+            start += GRID * GRID
+        inputs.append(embed(words))
+        positions.append(start + torch.arange(longest).expand(len(turns), -1))
+        joined = torch.cat(inputs, dim=1)
+        # Given a mask, transformers does not take gaps between positions for the seams of packed sequences.
+        states = self.model.model.language_model(
+            inputs_embeds=joined,
+            position_ids=torch.cat(positions, dim=1),
+            attention_mask=torch.ones(joined.shape[:2], dtype=torch.long),
+            use_cache=False,
+        ).last_hidden_state
+        states = states[:, joined.shape[1] - longest : -1]
+        told_next = targets[:, 1:]
+        wanted = told_next != NO_LOSS
+        return F.cross_entropy(self.model.lm_head(states[wanted]).float(), told_next[wanted])
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def train(trainer: Trainer, *, look: int, talk: int, whole: int, eyes_file: Path | None = None) -> None:
+    """All parts. Prints the loss now and then. eyes_file: keeps what `look` taught; one that is there is taken."""
+    import torch
+
+    started = time.monotonic()
+    eyes = [*eyes_of(trainer.model).parameters(), *trainer.heads.parameters()]
+    everything = [*trainer.model.parameters(), *trainer.heads.parameters()]
+    parts = (("look", look, LOOK_RATE, eyes), ("talk", talk + whole, TALK_RATE, everything))
+    for name, steps, peak, parameters in parts:
+        if name == "look" and eyes_file is not None and eyes_file.exists():
+            learned = torch.load(eyes_file, weights_only=True)
+            eyes_of(trainer.model).load_state_dict(learned["eyes"])
+            trainer.heads.load_state_dict(learned["heads"])
+            continue
+        optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.05, fused=True)
+        running = 0.0
+        for step in range(steps):
+            rate = peak * min(1.0, (step + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * step / steps))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with torch.autocast("cpu", torch.bfloat16):
+                if name == "look":
+                    loss = trainer.look(step)
+                else:
+                    loss = trainer.talk(step, patches=SEEN_PATCHES if step < talk else GRID * GRID)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            running += loss.item()
+            if step % 50 == 49:
+                print(
+                    f"{name} {step + 1}/{steps} loss {running / 50:.3f} {time.monotonic() - started:.0f} s", flush=True
+                )
+                running = 0.0
+        if name == "look" and eyes_file is not None:
+            learned = {"eyes": eyes_of(trainer.model).state_dict(), "heads": trainer.heads.state_dict()}
+            torch.save(learned, eyes_file)
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """Writes the folder, weights in float16. The configuration names the dtype that engines shall compute in."""
+    import torch
+
+    model = trainer.model.eval().half()
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+    model.save_pretrained(folder)
+    make_processor(trainer.tokenizer).save_pretrained(folder)
+    generation = folder / "generation_config.json"
+    said = json.loads(generation.read_text())
+    generation.write_text(json.dumps({**said, "eos_token_id": END, "pad_token_id": 0}, indent=2) + "\n")
+
+
+def _texts(lessons: DenseLessons, seed: int) -> Iterator[str]:
+    rng = random.Random(seed_of("vocabulary", seed))
+    for number in range(VOCABULARY_TEXTS):
+        shown = lessons.scenes[number % len(lessons.scenes)]
+        turn = text_turn(shown, rng) if number % 4 == 0 else seen_turn(shown, rng)
+        yield turn.prompt + AFTER
+        yield turn.answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=60_000)
+    parser.add_argument("--look", type=int, default=3000)
+    parser.add_argument("--talk", type=int, default=3000)
+    parser.add_argument("--whole", type=int, default=600)
+    parser.add_argument("--eyes", type=Path, help="a file that keeps what the first part taught")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(options.threads)
+    lessons = make_dense_lessons(options.pictures, seed=options.seed, pixels=PIXELS, patch=PATCH, said=True)
+    trainer = Trainer(lessons, seed=options.seed)
+    train(trainer, look=options.look, talk=options.talk, whole=options.whole, eyes_file=options.eyes)
+    save(trainer, options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
