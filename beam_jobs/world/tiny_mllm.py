@@ -49,7 +49,8 @@ def make_tokenizer(texts: Iterable[str]) -> Any:
         vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=sorted(alphabet), show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast  # untyped
+    return make(
         tokenizer_object=tokenizer,
         bos_token=SPECIAL[START],
         eos_token=SPECIAL[END],
@@ -68,7 +69,8 @@ def make_processor(tokenizer: Any) -> Any:
     pictures = CLIPImageProcessor(
         size=side, crop_size=side, do_center_crop=False, image_mean=[0.5] * 3, image_std=[0.25] * 3
     )
-    return LlavaProcessor(
+    make: Any = LlavaProcessor  # untyped
+    return make(
         image_processor=pictures,
         tokenizer=tokenizer,
         patch_size=PATCH,
@@ -104,7 +106,7 @@ def make_model(vocabulary: int) -> Any:
         pad_token_id=PAD,
         tie_word_embeddings=True,
     )
-    model = LlavaForConditionalGeneration(
+    model: Any = LlavaForConditionalGeneration(
         LlavaConfig(
             vision_config=vision,
             text_config=text,
@@ -114,7 +116,7 @@ def make_model(vocabulary: int) -> Any:
             image_seq_length=GRID * GRID,
             tie_word_embeddings=True,
         )
-    ).float()
+    )
     eyes = eyes_of(model)
     with torch.no_grad():
         eyes.embeddings.position_embedding.weight[1:] = _places()
