@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -21,6 +21,7 @@ from beam_jobs.storage.run_folder import RunFolder
 __all__ = ["DoShards", "Job", "MarkDone", "Tally", "Ticket", "record"]
 
 NAMESPACE = "pairmill"
+Hook: TypeAlias = Callable[[], None] | None
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,19 @@ def _tallies(made: Tally | Mapping[str, Tally], tickets: Iterable[Ticket]) -> It
 
 
 class _DoShard(beam.DoFn):
-    def __init__(self, work: str, do: Callable[[Any], Any]) -> None:
+    def __init__(self, work: str, do: Callable[[Any], Any], opened: Hook, closed: Hook) -> None:
         self._work = work
         self._do = do
+        self._opened = opened
+        self._closed = closed
+
+    def setup(self) -> None:
+        if self._opened is not None:
+            self._opened()
+
+    def teardown(self) -> None:
+        if self._closed is not None:
+            self._closed()
 
     def process(self, job: Job) -> Iterator[Marker]:
         started = time.monotonic()
@@ -59,15 +70,20 @@ class _DoShard(beam.DoFn):
 
 
 class DoShards(beam.PTransform):
-    """Jobs to markers: `do(task)` makes a shard and returns its Tally, or a Tally per stage of its tickets."""
+    """Jobs to markers: `do(task)` makes a shard and returns its Tally, or a Tally per stage of its tickets.
 
-    def __init__(self, work: str, do: Callable[[Any], Any]) -> None:
+    opened, closed: called where a worker begins and ends, as often the one as the other.
+    """
+
+    def __init__(self, work: str, do: Callable[[Any], Any], *, opened: Hook = None, closed: Hook = None) -> None:
         super().__init__()
         self._work = work
         self._do = do
+        self._opened = opened
+        self._closed = closed
 
     def expand(self, jobs: beam.PCollection) -> beam.PCollection:
-        step = beam.ParDo(_DoShard(self._work, self._do))
+        step = beam.ParDo(_DoShard(self._work, self._do, self._opened, self._closed))
         hints = step_hints(jobs.pipeline.options)
         return jobs | "DoShard" >> (step.with_resource_hints(**hints) if hints else step)
 

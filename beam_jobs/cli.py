@@ -24,6 +24,7 @@ from beam_jobs.cli_truth import add_truth
 from beam_jobs.dataflow.flags import add_dataflow_arguments
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.quiet import quiet_beam
+from beam_jobs.recaption_flags import add_captioner_arguments
 from schemas.recipe import STAGES
 from schemas.refusal import HandedOver, JobFailed, Refusal
 
@@ -86,6 +87,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         help="a module of your own that scorers `callable` of the recipe may run (again for more)",
     )
     add_known_arguments(parser)
+    add_captioner_arguments(parser)
     parser.add_argument("--truth", metavar="FILE", help="truth.parquet of `pairmill world`, for the report")
 
 

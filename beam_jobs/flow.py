@@ -11,7 +11,7 @@ the tables and ledgers of the run folder alone, so it may run by itself or in a 
     score      images/           -> scores/         a sidecar a scorer; embeddings
     group      images/ scores/   -> groups/         a sidecar a grouper
     select     all of these      -> selected/R/     keep, or the first reason why not
-    (recaption selected/R/       -> captions/       its place; no captioner exists yet)
+    recaption  images/ selected/ -> captions/R/     what captioners say of kept pictures; texts made of it
     write      all of these      -> shards/R/       exactly N samples a shard, no gaps
     report     tables, ledgers   -> report/R/       one HTML page
 """
@@ -33,6 +33,7 @@ from beam_jobs.stages.download import DownloadOptions, DownloadTask, download_sh
 from beam_jobs.stages.extract import ExtractTask, extract_part
 from beam_jobs.stages.group import GroupShards
 from beam_jobs.stages.preselect import PreselectParts
+from beam_jobs.stages.recaption import RecaptionTask, let_go, recaption_shard, take_hold
 from beam_jobs.stages.report import ReportTask, write_report
 from beam_jobs.stages.score import ScoreTask, score_shard
 from beam_jobs.stages.selection import SelectShards
@@ -160,9 +161,41 @@ def select(run: Run) -> Work:
     return Work(tickets, expand, whole=True)
 
 
+def recaption(run: Run) -> Work:
+    ledgers = _ledgers(run, "recaption")
+    if not ledgers:
+        return Work((), lambda pipeline, todo: None)
+    selected = run.finished(f"select/{run.name}")
+    aligned = [run.finished("download"), *_sidecars(run)]
+    tickets = []
+    for shard, marker in selected.items():
+        origin = _digest([marker, *(markers[shard] for markers in aligned)])
+        tickets += [run.ticket(ledger, shard, origin) for ledger in ledgers]
+    similarity = run.recipe.recaption.similarity
+    entries = dict(zip(_labels(run, "score"), run.recipe.score, strict=True))
+
+    def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
+        missing: dict[int, list[Ticket]] = {}
+        for ticket in todo:
+            missing.setdefault(ticket.shard, []).append(ticket)
+        jobs = []
+        for shard, wanted in missing.items():
+            labels = tuple(ticket.stage.rpartition(".")[2] for ticket in wanted)
+            task = RecaptionTask(
+                *(run.folder.work, run.recipe, shard, labels, run.captioning, run.answers),
+                similarity=entries[similarity] if similarity is not None else None,
+            )
+            jobs.append(Job(task, tuple(wanted)))
+        done = DoShards(run.folder.work, recaption_shard, opened=take_hold, closed=let_go)
+        pipeline | beam.Create(jobs) | "Recaption" >> done
+
+    return Work(tuple(tickets), expand, gpu=any(plan.runs_here for plan in run.captioning.plans))
+
+
 def write(run: Run) -> Work:
     selected = run.finished(f"select/{run.name}")
-    aligned = [run.finished("download"), *_sidecars(run), selected]
+    captioned = [run.finished(ledger) for ledger in _ledgers(run, "recaption")]
+    aligned = [run.finished("download"), *_sidecars(run), selected, *captioned]
     slices = plan_slices(
         {shard: marker.tally.kept for shard, marker in selected.items()},
         samples_per_shard=run.recipe.write.samples_per_shard,
@@ -178,10 +211,13 @@ def write(run: Run) -> Work:
     def task(number: int) -> WriteTask:
         scores, groups = (tuple(_labels(run, stage)) for stage in ("score", "group"))
         caption = run.recipe.write.caption
-        return WriteTask(run.folder.work, run.name, number, slices[number], scores, groups, caption, gone)
+        task = WriteTask(run.folder.work, run.name, number, slices[number], scores, groups, caption, gone)
+        return replace(task, captions=captions)
+
+    captions = {label: run.captioning.training.get(label) for label in _caption_labels(run)}
 
     def finish(markers: Sequence[Marker]) -> None:
-        finish_dataset(run.folder, run.recipe, [marker.tally for marker in markers])
+        finish_dataset(run.folder, run.recipe, [marker.tally for marker in markers], kinds=run.captioning.kinds)
 
     return replace(_each_shard(run, tickets, task, write_shard), finish=finish)
 
@@ -206,6 +242,7 @@ FLOW: Mapping[str, Callable[[Run], Work]] = {
     "score": score,
     "group": group,
     "select": select,
+    "recaption": recaption,
     "write": write,
     "report": report,
 }
@@ -231,6 +268,10 @@ def _ledgers(run: Run, stage: str) -> list[str]:
 
 def _labels(run: Run, stage: str) -> list[str]:
     return [ledger.partition("/")[2] for ledger in _ledgers(run, stage)]
+
+
+def _caption_labels(run: Run) -> list[str]:
+    return [ledger.rpartition(".")[2] for ledger in _ledgers(run, "recaption")]
 
 
 def _needed_labels(run: Run) -> list[str]:

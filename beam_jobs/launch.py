@@ -21,6 +21,7 @@ from beam_jobs.fetching.blocklist import BLOCKLIST, check_blocklist, parse_block
 from beam_jobs.flow import FLOW
 from beam_jobs.known.binding import bind_indexes
 from beam_jobs.lineage import Product, check_folder, lineage_of
+from beam_jobs.recaptioning.launching import check_engines, named_models, plan_captioning, with_engines
 from beam_jobs.recipes import launched_recipe
 from beam_jobs.runners import BeamRunner, choose_runner, parse_flags
 from beam_jobs.storage.ledger import Ledger
@@ -58,7 +59,9 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     sources = _sources(arguments, folder)
     splits = tuple(plan_splits(sources)) if arguments.source or "extract" in stages else ()
     scorers = make_scorers(recipe.score)
-    check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
+    recipe = with_engines(recipe, arguments.captioner)
+    known = check_recipe(recipe, scorers=scorers, source_columns=_added_columns(folder, splits))
+    captioning = plan_captioning(recipe, scorers, known)
     check_code(scorers, arguments.allow_code)
     check_files(scorers)
     bound = bind_indexes(
@@ -73,9 +76,18 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     blocked = _blocked_before(folder) if blocklist is None else blocklist.to_json()
     if "download" in stages and not _is_done(folder, "download"):
         check_blocklist(blocklist, blocked, folder.work)
-    lineage = lineage_of(recipe, sources, scorers, bound.digests, blocked)
+    if "recaption" in stages:
+        check_engines(recipe)
+    captioning = named_models(captioning)
+    lineage = lineage_of(recipe, sources, scorers, bound.digests, blocked, captioning.configurations)
     resolve, truth = tuple(arguments.resolve), arguments.truth
-    run = Run(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes, limits, blocklist)
+    answers = arguments.answers or folder.answers()
+    check_store(answers, named="--answers")
+    run = Run(
+        *(recipe, folder, splits, lineage, resolve, arguments.contact, truth, bound.indexes, limits, blocklist),
+        captioning=captioning,
+        answers=answers,
+    )
     names = list(FLOW)
     concerned = [product for product in lineage if names.index(product.stage) <= names.index(stages[-1])]
     remade = check_folder(folder, concerned)

@@ -19,10 +19,14 @@ from filters.rules import columns_read
 from filters.scorer import Scorer
 from filters.text_columns import text_scorers
 from schemas.keys import fingerprint
+from schemas.recaption import TEXTS
 from schemas.recipe import Recipe
 from schemas.refusal import Refusal
 from schemas.sources import Source
 from schemas.tables import PLANNED
+
+# A captioner's configuration, and the labels of those whose captions it reads.
+Captioned = tuple[Mapping[str, Any], Sequence[str]]
 
 # Raised when a stage would make other bytes of the same inputs and configuration.
 VERSIONS = {
@@ -33,6 +37,7 @@ VERSIONS = {
     "score": 1,
     "group": 2,
     "select": 1,
+    "recaption": 1,
     "write": 1,
     "report": 2,
 }
@@ -77,11 +82,12 @@ def lineage_of(
     scorers: Sequence[Scorer],
     indexes: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
     blocklist: Mapping[str, Any] | None = None,
+    captioners: Mapping[str, Captioned] | None = None,
 ) -> Lineage:
     """The products of a recipe over sources, scored by these scorers of the recipe's list.
 
     indexes: what stands for the indexes that a grouper holds images against, by its label. blocklist: what stands for
-    the lists of hashes that are not stored.
+    the lists of hashes that are not stored. captioners: by label, what decides captions and whose captions they need.
     """
     lineage = Lineage()
     given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
@@ -109,9 +115,28 @@ def lineage_of(
     selected, written = f"select/{recipe.name}", f"write/{recipe.name}"
     after = ["download", *scored, *grouped]
     lineage.add("select", selected, recipe.section("select"), after=after, permanent=False)
-    lineage.add("write", written, recipe.section("write"), after=[selected], permanent=False)
+    said = [_add_captioner(lineage, recipe, label, each) for label, each in (captioners or {}).items()]
+    if recipe.recaption.makes_texts:
+        made = {name: recipe.section("recaption")[name] for name in ("texts", "seed", "columns")}
+        said.append(f"recaption/{recipe.name}.{TEXTS}")
+        lineage.add("recaption", said[-1], made, after=[selected, *said[:-1]], permanent=False)
+    writing = recipe.section("write")
+    if recipe.recaption and recipe.recaption.texts_at == "read":
+        writing = {**writing, "reading": {name: recipe.section("recaption")[name] for name in ("texts", "seed")}}
+    lineage.add("write", written, writing, after=[selected, *said], permanent=False)
     lineage.add("report", f"report/{recipe.name}", recipe.to_json(), after=[written], permanent=False)
     return lineage
+
+
+def _add_captioner(lineage: Lineage, recipe: Recipe, label: str, captioned: Captioned) -> str:
+    """The ledger of a captioner, once it is added."""
+    section, needs = captioned
+    ledger = f"recaption/{recipe.name}.{label}"
+    after = [f"select/{recipe.name}", *(f"recaption/{recipe.name}.{need}" for need in needs)]
+    similarity = recipe.recaption.similarity
+    after += [f"score/{similarity}"] if similarity is not None else []
+    lineage.add("recaption", ledger, {**section, "similarity": similarity}, after=after, permanent=False)
+    return ledger
 
 
 def _text_facts(names: Iterable[str]) -> list[dict[str, Any]]:

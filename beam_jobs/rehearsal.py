@@ -23,6 +23,7 @@ from beam_jobs.fetch_flags import fetch_limits
 from beam_jobs.flow import FLOW
 from beam_jobs.launch import launched_runner, parse_stages, sources_of
 from beam_jobs.lineage import lineage_of
+from beam_jobs.recaptioning.launching import plan_captioning, with_engines
 from beam_jobs.recipes import launched_recipe
 from beam_jobs.runners import BeamRunner
 from beam_jobs.storage.ledger import Marker
@@ -101,11 +102,15 @@ def _rehearsal(arguments: argparse.Namespace) -> Rehearsal:
     splits = tuple(Split(part, source, (source.url,)) for part, source in enumerate(sources))
     scorers = make_scorers(recipe.score)
     added = [pa.field(name, pa.string()) for source in sources for name in source.extra_columns]
-    check_recipe(recipe, scorers=scorers, source_columns=pa.schema(dict.fromkeys(added)))
+    recipe = with_engines(recipe, arguments.captioner)
+    sample = check_recipe(recipe, scorers=scorers, source_columns=pa.schema(dict.fromkeys(added)))
+    captioning = plan_captioning(recipe, scorers, sample)
     known = {grouper.label: () for grouper in recipe.group.groupers}
     limits, resolve = fetch_limits(arguments), tuple(arguments.resolve)
-    lineage = lineage_of(recipe, sources, scorers, {}, None)
-    return Rehearsal(recipe, folder, splits, lineage, resolve, arguments.contact, None, known, limits)
+    lineage = lineage_of(recipe, sources, scorers, {}, None, captioning.configurations)
+    return Rehearsal(
+        recipe, folder, splits, lineage, resolve, arguments.contact, None, known, limits, captioning=captioning
+    )
 
 
 def _rehearse_stage(run: Run, stage: str, runner: BeamRunner) -> Rehearsed:

@@ -16,6 +16,7 @@ from beam_jobs.extraction.splits import Split
 from beam_jobs.fetching.blocklist import Blocklist
 from beam_jobs.known.index import KnownIndex
 from beam_jobs.lineage import Lineage, Product
+from beam_jobs.recaptioning.launching import Captioning
 from beam_jobs.storage.ledger import Ledger, Marker
 from beam_jobs.storage.run_folder import RunFolder
 from beam_jobs.storage.tombstones import requests_digest
@@ -34,6 +35,7 @@ class Run:
 
     resolve, contact, limits: how pages and images are fetched. truth: the embedded world's, for the report. known: the
     indexes that groupers hold images against, by their label. blocklist: hashes of images that are not stored.
+    captioning: the recipe's captioners, ready to be asked. answers: where their answers are kept.
     """
 
     recipe: Recipe
@@ -46,6 +48,8 @@ class Run:
     known: Mapping[str, tuple[KnownIndex, ...]] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     blocklist: Blocklist | None = None
+    captioning: Captioning = field(default_factory=Captioning)
+    answers: str = ""
 
     @property
     def name(self) -> str:
@@ -53,6 +57,9 @@ class Run:
 
     def output_folder(self, product: Product) -> str:
         """Where a product that may be made anew keeps its files."""
+        if product.stage == "recaption":
+            recipe, _, label = product.ledger.partition("/")[2].rpartition(".")
+            return self.folder.caption_folder(recipe, label)
         return {
             "group": self.folder.group_folder,
             "select": self.folder.selection,

@@ -28,12 +28,14 @@ from schemas.tables import IMAGES, PLANNED
 NOT_JUDGED = ("reason", "status", "error_message", "caption", "key")
 
 
-def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: pa.Schema | None = None) -> None:
+def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: pa.Schema | None = None) -> pa.Schema:
     """Raises a Refusal unless all that a recipe names exists where it is read, and opens no file.
 
-    scorers: those of `recipe.score`. source_columns: what the sources add to the columns of PAIRS.
+    scorers: those of `recipe.score`. source_columns: what the sources add to the columns of PAIRS. Returns the columns
+    that are known of a sample when it is selected. What captioners read is checked where they are known.
     """
     added = source_columns or pa.schema([])
+    place = recipe.place.at("write")
     counted = _check_counters(recipe, pa.schema([*PLANNED, *added]))
     pairs = _joined(recipe, [("the pairs table", PLANNED), ("the source", added), *counted])
     texts = pa.schema([field for field in text_columns() if field.name not in pairs.names])
@@ -51,11 +53,28 @@ def check_recipe(recipe: Recipe, *, scorers: Sequence[Scorer], source_columns: p
     groups = [(f"grouper {grouper.label!r}", _arrow(grouper.columns)) for grouper in recipe.group.groupers]
     known = _joined(recipe, [("an earlier stage", scored), *groups])
     check_steps(recipe.select, known, at="select")
-    _check_columns(recipe.columns, known)
-    _require(recipe.write.caption, known, recipe.place.at("write").at("caption"), "captions come from")
-    if known.field(recipe.write.caption).type != pa.string():
-        kind = known.field(recipe.write.caption).type
-        raise recipe.place.at("write").at("caption").refusal(f"expected a column of texts; given {kind}")
+    check_columns(recipe.columns, known)
+    made_columns = [pa.field(name, kind) for entry in recipe.columns for name, kind in _made(entry)]
+    known = pa.schema([*known, *made_columns])
+    captions = {field.name: field for field in known}
+    captions |= {captioner.label: pa.field(captioner.label, pa.string()) for captioner in recipe.recaption.captioners}
+    if recipe.recaption.texts_at == "write":
+        captions |= {field.name: field for field in _arrow(text_kinds(recipe, known))}
+    _require(recipe.write.caption, pa.schema(captions.values()), place.at("caption"), "captions come from")
+    if captions[recipe.write.caption].type != pa.string():
+        raise place.at("caption").refusal(f"expected a column of texts; given {captions[recipe.write.caption].type}")
+    return known
+
+
+def text_kinds(recipe: Recipe, known: pa.Schema) -> dict[str, str]:
+    """By name of a text that the recipe makes of captions, its type; known: the columns of a sample."""
+    kinds = {field.name: str(field.type).replace("item: ", "").replace("element: ", "") for field in known}
+    return recipe.recaption.text_kinds(kinds)
+
+
+def _made(entry: Made) -> list[tuple[str, pa.DataType]]:
+    kinds = [pa.float64()] if isinstance(entry, Weight) else [pa.int32(), pa.float64(), pa.float64()]
+    return list(zip(entry.names, kinds, strict=True))
 
 
 def _check_counters(recipe: Recipe, pairs: pa.Schema) -> list[tuple[str, pa.Schema]]:
@@ -93,7 +112,7 @@ def check_steps(steps: Sequence[Step], known: pa.Schema, *, at: str) -> None:
             _check_contest(step, known)
 
 
-def _check_columns(made: Sequence[Made], known: pa.Schema) -> None:
+def check_columns(made: Sequence[Made], known: pa.Schema) -> None:
     for entry in made:
         for name in entry.names:
             if name in known.names:

@@ -49,6 +49,11 @@ class Plan:
         return self.prompt.image if self.prompt is not None else True
 
     @property
+    def runs_here(self) -> bool:
+        """Whether its model runs on the worker, and not behind a URL."""
+        return self.captioner.engine.engine != "endpoint"
+
+    @property
     def prompt_id(self) -> str | None:
         return self.prompt.id if self.prompt is not None else None
 

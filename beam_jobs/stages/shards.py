@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +53,8 @@ class Slice:
 class WriteTask:
     """One training shard: where its rows lie, and which sidecars are joined to them.
 
-    taken_down: the digest of the requests for removal that hold for the run folder.
+    taken_down: the digest of the requests for removal that hold for the run folder. captions: the sidecars of captions
+    and made texts, by label, each with the columns of it that are written; all where None.
     """
 
     work: str
@@ -64,6 +65,7 @@ class WriteTask:
     group_labels: tuple[str, ...]
     caption: str
     taken_down: str | None = None
+    captions: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
 
 
 def plan_slices(kept: Mapping[int, int], *, samples_per_shard: int) -> list[tuple[Slice, ...]]:
@@ -120,6 +122,14 @@ def _kept_rows(task: WriteTask, part: Slice) -> pa.Table:
     for name in selected.column_names:
         if name not in SELECTED.names:
             table = table.append_column(name, selected[name])
+    for label, columns in task.captions.items():
+        sidecar = read_table(
+            folder.captions(task.recipe, label, part.shard), None if columns is None else ["uid", *columns]
+        )
+        if sidecar["uid"] != table["uid"]:
+            raise ValueError(f"captions of {label} do not have the rows of image shard {part.shard}")
+        for name in sidecar.column_names[1:]:
+            table = table.append_column(name, sidecar[name])
     kept = table.filter(selected["keep"])
     uids = kept["uid"].to_pylist()
     keys = [f"{uid}-{number}" for uid, number in zip(uids, _occurrences(uids), strict=True)]
@@ -193,8 +203,13 @@ def taken_tally(*, rows_in: int, kept: int, digest: str, numbers: Mapping[str, f
     return Tally(rows_in=rows_in, reasons=reasons, digest=digest, numbers=numbers)
 
 
-def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) -> None:
-    """Removes shards of an earlier, larger result, and writes the manifest and the dataset card."""
+def finish_dataset(
+    folder: RunFolder, recipe: Recipe, written: Sequence[Tally], *, kinds: Mapping[str, str] | None = None
+) -> None:
+    """Removes shards of an earlier, larger result, and writes the manifest and the dataset card.
+
+    kinds: of the texts that a loader makes, where the recipe leaves that to it; None where that is written already.
+    """
     last = len(written)
     for name in list_files(folder.shards(recipe.name)):
         number = name.partition(".")[0].partition("_")[0]
@@ -219,6 +234,13 @@ def finish_dataset(folder: RunFolder, recipe: Recipe, written: Sequence[Tally]) 
         manifest["taken_down"] = gone
     if recipe.columns:
         manifest["columns"] = json.loads(read_bytes(folder.made_columns(recipe.name)))
+    if recipe.recaption:
+        section = recipe.recaption.to_json()
+        manifest["captioners"] = section["captioners"]
+        if recipe.recaption.texts_at == "read" and kinds is not None:
+            reading = {"version": 1, "recipe": recipe.name, "kinds": dict(kinds), "seed": section["seed"]}
+            labels = [captioner.label for captioner in recipe.recaption.captioners]
+            write_json(folder.reading(recipe.name), {**reading, "captioners": labels, "texts": section["texts"]})
     write_json(folder.manifest(recipe.name), manifest)
     write_bytes(folder.card(recipe.name), _card(recipe, manifest).encode())
 
