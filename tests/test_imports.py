@@ -194,7 +194,7 @@ def test_what_the_product_imports_is_installed_with_it() -> None:
 
 
 def test_what_tests_import_is_installed_for_them() -> None:
-    allowed = declared("REQUIRES") | declared("PEERS") | declared("TRANSFORMERS") | {"pytest"}
+    allowed = declared("REQUIRES") | declared("PEERS") | declared("TRANSFORMERS") | declared("DEPLOY") | {"pytest"}
     wrong = undeclared(imports("tests"), allowed)
     assert not wrong, listed(wrong)
 

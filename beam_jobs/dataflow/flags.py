@@ -81,7 +81,7 @@ def complete_flags(given: Mapping[str, Any], *, work: str, sources: Sequence[str
     _check_places(given, work, sources)
     _check_workers(given)
     _check_gpus(given)
-    added = {
+    added: dict[str, str | None] = {
         "region": _region(given),
         "temp_location": given["temp_location"] or f"{work.rstrip('/')}/dataflow/temp",
         "staging_location": given["staging_location"] or f"{work.rstrip('/')}/dataflow/staging",
@@ -89,6 +89,8 @@ def complete_flags(given: Mapping[str, Any], *, work: str, sources: Sequence[str
         # An image holds its Beam already, and so does Beam's own.
         "sdk_location": "container" if given["sdk_location"] == "default" else given["sdk_location"],
     }
+    if given["setup_file"]:
+        added["setup_file"] = os.path.abspath(given["setup_file"])
     return [f"--{name}={value}" for name, value in added.items()]
 
 
@@ -139,8 +141,9 @@ def _check_workers(given: Mapping[str, Any]) -> None:
     for name in ("sdk_container_image", "gpu_image"):
         if given[name] and not _IMAGE.fullmatch(given[name]):
             raise Refusal(f"--{name}: expected REGISTRY/IMAGE:TAG, given {given[name]!r}")
-    if given["setup_file"] and not os.path.isfile(given["setup_file"]):
-        raise Refusal(f"--setup_file: there is no file {given['setup_file']!r}")
+    setup = given["setup_file"]
+    if setup and (os.path.basename(setup) != "setup.py" or not os.path.isfile(setup)):
+        raise Refusal(f"--setup_file: expected the path of a file setup.py, given {setup!r}")
     most, first = given["max_num_workers"], given["num_workers"]
     if most is not None and most < 1:
         raise Refusal(f"--max_num_workers: expected at least 1, given {most}")
