@@ -23,8 +23,8 @@ from schemas.reasons import KEPT
 from schemas.refusal import Refusal, unknown
 
 # Ledgers whose tallies count rows of the run; `planned` repeats what `preselect` counted.
-_COUNTED = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write")
-_BY_RECIPE = ("select", "write")
+_COUNTED = ("extract", "corpus", "preselect", "download", "score", "group", "select", "recaption", "write")
+_BY_RECIPE = ("select", "recaption", "write")
 
 
 def plan_lines(prepared: Prepared) -> list[str]:
@@ -64,16 +64,20 @@ def counts(work: str, *, recipe: str | None = None) -> list[dict[str, Any]]:
     found = [_count(ledger, Ledger(folder.ledger(ledger)).markers()) for ledger in _ledgers(folder)]
     if not found:
         raise Refusal(f"--work: {work} holds no run")
-    recipes = {count["stage"].partition("/")[2] for count in found if count["stage"].startswith(_BY_RECIPE)}
+    recipes = {_recipe_of(count["stage"]) for count in found if count["stage"].startswith(_BY_RECIPE)}
     if recipe is None:
         return found
     if recipe not in recipes:
         raise unknown("recipe", recipe, recipes, where=f"--work {work}")
     return [
-        count
-        for count in found
-        if not count["stage"].startswith(_BY_RECIPE) or count["stage"].partition("/")[2] == recipe
+        count for count in found if not count["stage"].startswith(_BY_RECIPE) or _recipe_of(count["stage"]) == recipe
     ]
+
+
+def _recipe_of(ledger: str) -> str:
+    """The recipe that a ledger bears the name of: that of a captioner bears its label too."""
+    stage, _, name = ledger.partition("/")
+    return name.rpartition(".")[0] if stage == "recaption" else name
 
 
 def _ledgers(folder: RunFolder) -> Iterator[str]:

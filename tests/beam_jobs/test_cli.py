@@ -136,7 +136,7 @@ def test_spans_of_stages(given: str, stages: tuple[str, ...]) -> None:
 
 
 def test_all_stages_in_the_order_of_the_flow() -> None:
-    flow = ("extract", "corpus", "preselect", "download", "score", "group", "select", "write", "report")
+    flow = ("extract", "corpus", "preselect", "download", "score", "group", "select", "recaption", "write", "report")
     assert parse_stages(None) == flow
     with pytest.raises(Refusal):
         parse_stages("")
