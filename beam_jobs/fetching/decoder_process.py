@@ -1,12 +1,12 @@
 """A decoding process as its parent sees it: started, fed, read with a time limit, killed.
 
-In: images with their options. Out: facts and bytes, in order; Dead when the process is no more. Images lie in files
-that are in memory and have no name, as many as may be on their way at once; the pipes carry what is said of them.
+In: images with their options. Out: facts and bytes, in order; Dead when the process is no more. Images, on their way
+there and back, lie in files that are in memory and have no name, as many as may be on their way at once; the pipes
+carry what is said of them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from beam_jobs.fetching.decoder_worker import FRAME, READY
+from beam_jobs.fetching.decoder_worker import FRAME, READY, put
 
 WORKER = (sys.executable, "-m", "beam_jobs.fetching.decoder_worker")
 _START_SECONDS = 120.0
@@ -29,8 +29,8 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
-_PIPE = 1 << 20
-_KEPT = 1 << 22
+_PART = 1 << 14
+_KEPT = 1 << 20
 
 
 class Dead(Exception):
@@ -40,7 +40,7 @@ class Dead(Exception):
 class DecoderProcess:
     """One decoding process, its two pipes, and the files that images lie in: at most AT_ONCE are on their way."""
 
-    AT_ONCE = 2
+    AT_ONCE = 8
 
     def __init__(self, command: Sequence[str], lock: int) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -57,16 +57,21 @@ class DecoderProcess:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
-        _enlarge(self._output)
         self._come = bytearray()
         self._arrivals = select.poll()
         self._arrivals.register(self._output, select.POLLIN)
         try:
-            if self._read(1, time.monotonic() + _START_SECONDS) != READY:
-                raise RuntimeError("a decoding process answered nonsense")
+            self._await_ready(time.monotonic() + _START_SECONDS)
         except (Dead, TimeoutError) as error:
             self.kill()
             raise RuntimeError("a decoding process did not start; its own message stands above") from error
+
+    def _await_ready(self, end: float) -> None:
+        if not self._arrivals.poll((end - time.monotonic()) * 1000):
+            raise TimeoutError
+        said = os.read(self._output, 1)
+        if said != READY:
+            raise RuntimeError("a decoding process answered nonsense") if said else Dead
 
     def send(self, options: bytes, data: bytes) -> None:
         """Hands over an image; never waits."""
@@ -75,31 +80,30 @@ class DecoderProcess:
         self._sent += 1
         if os.fstat(place).st_size > _KEPT:
             os.ftruncate(place, 0)
-        at = 0
-        while at < len(data):
-            at += os.pwrite(place, memoryview(data)[at:], at)
+        put(place, data)
         try:
             os.write(self._input, FRAME.pack(len(options), len(data), number) + options)
         except OSError as error:
             raise Dead from error
 
-    def receive(self, end: float) -> tuple[dict[str, Any], bytes]:
-        """The next answer: facts and bytes. TimeoutError at `end`, on the monotonic clock."""
-        text, stored, _ = FRAME.unpack(self._read(FRAME.size, end))
-        return json.loads(self._read(text, end)), self._read(stored, end)
-
-    def _read(self, size: int, end: float) -> bytes:
-        """So many bytes of the answers; what comes with them is kept for the next call."""
-        while len(self._come) < size:
+    def receive(self, end: float) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """The answers that have come, one at least: facts and bytes. TimeoutError at `end`, on the monotonic clock."""
+        while not self._whole():
             if not self._arrivals.poll(max(0.0, end - time.monotonic()) * 1000):
                 raise TimeoutError
-            part = os.read(self._output, _PIPE)
+            part = os.read(self._output, _PART)
             if not part:
                 raise Dead
             self._come += part
-        found = bytes(self._come[:size])
-        del self._come[:size]
-        return found
+        while self._whole():
+            text, stored, number = FRAME.unpack_from(self._come)
+            facts = json.loads(self._come[FRAME.size : FRAME.size + text])
+            del self._come[: FRAME.size + text]
+            yield facts, os.pread(self._places[number], stored, 0)
+
+    def _whole(self) -> bool:
+        """Whether the first answer has come whole."""
+        return len(self._come) >= FRAME.size and len(self._come) >= FRAME.size + FRAME.unpack_from(self._come)[0]
 
     def kill(self) -> None:
         self._process.kill()
@@ -117,11 +121,3 @@ def _nameless_file() -> int:
         return os.memfd_create("pairmill-image", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile(prefix="pairmill-image-") as file:
         return os.dup(file.fileno())
-
-
-def _enlarge(pipe: int) -> None:
-    """Gives a pipe room for several images, where the system lets us."""
-    try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    except (AttributeError, OSError):
-        return

@@ -1,7 +1,7 @@
 """The process that decodes: images in, prepared images out through a pipe, until the end of input.
 
 In: frames of options (JSON) and where an image lies: in which of the files whose descriptors follow the lock's on the
-command line. Out: frames of facts (JSON) and the bytes to store, in order.
+command line. Out: frames of facts (JSON), in order; the bytes to store lie where the image lay.
 Run by `decoders`, so that an image that kills or stalls a decoder costs itself and nothing else.
 """
 
@@ -68,7 +68,8 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - a decoder's own defect: the row gets its reason from it
             facts = {"reason": "decode_error", "message": f"{type(error).__name__}: {error}"[:300]}
         text = json.dumps(facts).encode()
-        _write_all(answers, FRAME.pack(len(text), len(stored), place) + text + stored)
+        put(places[place], stored)
+        _write_all(answers, FRAME.pack(len(text), len(stored), place) + text)
 
 
 @contextmanager
@@ -79,6 +80,13 @@ def _alone(lock: int) -> Iterator[None]:
         yield
     finally:
         fcntl.lockf(lock, fcntl.LOCK_UN)
+
+
+def put(place: int, data: bytes) -> None:
+    """Lays bytes at the start of a file."""
+    at = 0
+    while at < len(data):
+        at += os.pwrite(place, memoryview(data)[at:], at)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

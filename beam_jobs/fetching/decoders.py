@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import atexit
 import os
-import queue
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from beam_jobs.fetching.decoder_process import WORKER, Dead, DecoderProcess
+from beam_jobs.fetching.decoder_queue import Job, JobQueue
 from beam_jobs.fetching.decoder_worker import section_bytes
 from beam_jobs.fetching.pixels import Prepared
 from schemas.download import DownloadSection
@@ -26,14 +25,9 @@ from schemas.reasons import Failed
 
 _lock = threading.Lock()
 _shared: dict[tuple[int, int, float], DecoderPool] = {}
-
-
-@dataclass
-class _Job:
-    options: bytes
-    data: bytes
-    done: Future[Prepared] = field(default_factory=Future)
-    crashes: int = 0
+# On their way to a process: as many as keep it busy for a moment, by what the last ones took, and never fewer than two.
+_AHEAD_SECONDS = 0.06
+_AHEAD_BYTES = 8_388_608
 
 
 class DecoderPool:
@@ -42,7 +36,7 @@ class DecoderPool:
     def __init__(self, workers: int, timeout: float, *, command: Sequence[str] = WORKER) -> None:
         self._timeout = timeout
         self._command = command
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=2 * workers)
+        self._jobs = JobQueue(workers)
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
         self._started = threading.Lock()
         self._running = False
@@ -58,15 +52,14 @@ class DecoderPool:
                 self._lock = tempfile.TemporaryFile(prefix="pairmill-lock-")  # noqa: SIM115 - held by the processes
                 for thread in self._threads:
                     thread.start()
-        job = _Job(section_bytes(section, hashed), data)
+        job = Job(section_bytes(section, hashed), data)
         self._jobs.put(job)
         return job.done
 
     def close(self) -> None:
         """Ends the processes, after the images submitted."""
         if self._running:
-            for _ in self._threads:
-                self._jobs.put(None)
+            self._jobs.end()
             for thread in self._threads:
                 thread.join()
 
@@ -77,33 +70,37 @@ class DecoderPool:
 
 
 class _Line:
-    """One process and the images on their way to it: two, so that it never waits for the next."""
+    """One process and the images on their way to it: some, so that it never waits for the next."""
 
-    def __init__(self, jobs: queue.Queue[_Job | None], timeout: float, command: Sequence[str], lock: int) -> None:
+    def __init__(self, jobs: JobQueue, timeout: float, command: Sequence[str], lock: int) -> None:
         self._jobs = jobs
         self._timeout = timeout
         self._command = command
         self._lock = lock
         self._process: DecoderProcess | None = None
-        self._waiting: deque[_Job] = deque()
-        self._sent: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
+        self._sent: deque[Job] = deque()
         self._ending = False
         self._begun = 0.0
+        self._each = _AHEAD_SECONDS  # seconds that an image took lately
 
     def step(self) -> bool:
-        """Sends what may be sent, then waits for one answer; False once there is nothing left and never will be."""
+        """Sends what may be sent, then waits for answers; False once there is nothing left and never will be."""
         try:
-            while (job := self._next()) is not None:
-                self._waiting.appendleft(job)
+            self._take()
+            while self._waiting and self._may_follow(self._waiting[0]):
                 self._process = self._process or DecoderProcess(self._command, self._lock)
                 if not self._sent:
                     self._begun = time.monotonic()
                 self._sent.append(self._waiting.popleft())
-                self._process.send(job.options, job.data)
+                self._process.send(self._sent[-1].options, self._sent[-1].data)
             if not self._sent or self._process is None:
                 self._stop()
                 return False
-            facts, stored = self._process.receive(self._begun + self._timeout)
+            self._linger()
+            for facts, stored in self._process.receive(self._begun + self._timeout):
+                _finish(self._sent.popleft(), facts, stored)
+                self._note_time()
         except (Dead, TimeoutError) as error:
             self._stop()
             self._blame(error)
@@ -113,31 +110,38 @@ class _Line:
                 job.done.set_exception(error)
             self._sent.clear()
             self._waiting.clear()
-        else:
-            self._begun = time.monotonic()
-            _finish(self._sent.popleft(), facts, stored)
         return True
 
-    def _next(self) -> _Job | None:
-        """The next image to send now, if any; waits for one only when none is on its way."""
-        if not self._waiting and not self._ending and len(self._sent) < DecoderProcess.AT_ONCE:
-            try:
-                job = self._jobs.get(block=not self._sent)
-            except queue.Empty:
-                return None
-            if job is None:
-                self._ending = True
-            else:
-                self._waiting.append(job)
-        if not self._waiting:
-            return None
-        if self._sent and not self._may_follow(self._waiting[0]):
-            return None
-        return self._waiting.popleft()
+    def _take(self) -> None:
+        """More images, as far as there is room; waits for one only when none is on its way."""
+        room = self._room() - len(self._sent)
+        if self._waiting or self._ending or room <= 0:
+            return
+        taken = self._jobs.take(room, wait=not self._sent)
+        self._ending = taken is None
+        self._waiting.extend(taken or ())
 
-    def _may_follow(self, job: _Job) -> bool:
-        """Whether an image may be sent behind another: suspects go alone."""
-        return len(self._sent) < DecoderProcess.AT_ONCE and not job.crashes and not self._sent[0].crashes
+    def _room(self) -> int:
+        """How many images may be on their way at once."""
+        return max(2, min(DecoderProcess.AT_ONCE, int(_AHEAD_SECONDS / self._each)))
+
+    def _may_follow(self, job: Job) -> bool:
+        """Whether an image may be sent behind those that are: suspects go alone."""
+        if not self._sent:
+            return True
+        if len(self._sent) >= self._room() or job.crashes or self._sent[0].crashes:
+            return False
+        return len(job.data) + sum(len(sent.data) for sent in self._sent) <= _AHEAD_BYTES
+
+    def _linger(self) -> None:
+        """Lets some answers come together, while the process has enough to do."""
+        if len(self._sent) > 2:
+            time.sleep(0.4 * (len(self._sent) - 1) * self._each)
+
+    def _note_time(self) -> None:
+        now = time.monotonic()
+        self._each += 0.1 * (max(now - self._begun, 1e-4) - self._each)
+        self._begun = now
 
     def _blame(self, error: Exception) -> None:
         """The first image unanswered is the culprit; those behind it, and it once more, are sent again."""
@@ -160,7 +164,7 @@ class _Line:
             self._process = None
 
 
-def _finish(job: _Job, facts: dict[str, Any], stored: bytes) -> None:
+def _finish(job: Job, facts: dict[str, Any], stored: bytes) -> None:
     if "reason" in facts:
         job.done.set_exception(Failed(facts["reason"], facts["message"]))
     else:
