@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from beam_jobs.matching.kept_columns import columns_needed
+from beam_jobs.recaptioning.captions import caption_schema
+from beam_jobs.recaptioning.plans import Plan
+from captioners.prompts import find_prompt, parse_prompts
 from filters.registry import make_scorer
 from filters.rules import columns_read
 from filters.scorer import IMAGE, Scorer
@@ -29,7 +32,7 @@ def needs_lines(recipe: Recipe) -> list[str]:
     lines = ["# columns that it reads, and what makes them"]
     for stage, names in _read(recipe, scorers):
         lines += [f"#   {stage:<10} {name:<28} {_maker(name, stage, made)}" for name in names]
-    lines += _section("weights", _weights(scorers))
+    lines += _section("weights", [*_weights(scorers), *_captioners(recipe)])
     lines += _section("scorers that cannot be made here", [f"{name}: {why}" for name, why in unmade.items()])
     given = [f"--given {name}=VALUE  {meaning}" for name, meaning in recipe.given.items()]
     known = [grouper for grouper in recipe.group.groupers if isinstance(grouper, KnownOptions)]
@@ -53,7 +56,23 @@ def _read(recipe: Recipe, scorers: Iterable[Scorer]) -> Iterator[tuple[str, list
     yield "group", _once(name for grouper in recipe.group.groupers for name in grouper.reads)
     yield "select", _once(columns_read(recipe.select))
     yield "columns", _once(columns_needed(recipe.columns))
+    yield "recaption", _once(_captioned(recipe))
     yield "write", [recipe.write.caption]
+
+
+def _captioned(recipe: Recipe) -> Iterator[str]:
+    """The columns of a sample that captioners, rules over captions and texts made of them read."""
+    section = recipe.recaption
+    if section:
+        own, stored = parse_prompts(section.prompts, where="prompts"), caption_schema(similar=True).names
+        before: tuple[str, ...] = ()
+        for captioner in section.captioners:
+            prompt = None if captioner.prompt is None else find_prompt(captioner.prompt, own)
+            yield from Plan(captioner, prompt, "", before).columns
+            yield from (name for name in columns_read(captioner.accept) if name not in stored)
+            before = (*before, captioner.label)
+        made = (*before, *(text.name for text in section.texts))
+        yield from (name for text in section.texts for name in text.reads if name not in made)
 
 
 def _once(names: Iterable[str]) -> list[str]:
@@ -82,6 +101,9 @@ def _makers(recipe: Recipe, scorers: Iterable[Scorer]) -> Mapping[str, str]:
         made.update(dict.fromkeys(scorer.outputs, f"scorer {scorer.label}"))
     for grouper in recipe.group.groupers:
         made.update(dict.fromkeys(grouper.columns, f"grouper {grouper.label}"))
+    made.update({name: "columns, stage select" for entry in recipe.columns for name in entry.names})
+    made.update({captioner.label: f"captioner {captioner.label}" for captioner in recipe.recaption.captioners})
+    made.update({text.name: "texts, stage recaption" for text in recipe.recaption.texts})
     return made
 
 
@@ -101,6 +123,14 @@ def _weights(scorers: Iterable[Scorer]) -> list[str]:
         if named:
             found.append(f"scorer {scorer.label}: {', '.join(named)}")
     return found
+
+
+def _captioners(recipe: Recipe) -> list[str]:
+    return [
+        f"captioner {each.label}: {each.engine.model}, by engine {each.engine.engine}"
+        for each in recipe.recaption.captioners
+        if each.engine.model != "tiny"
+    ]
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -65,19 +65,23 @@ def with_engines(recipe: Recipe, given: Sequence[str]) -> Recipe:
             raise Refusal(f"{_FLAG}: {label!r} is given twice")
         found[label] = options
     captioners = tuple(
-        replace(each, engine=_engine(each, {**found.get(EVERY, {}), **found.get(each.label, {})}))
+        _with_engine(each, {**found.get(EVERY, {}), **found.get(each.label, {})})
         for each in recipe.recaption.captioners
     )
     return replace(recipe, recaption=replace(recipe.recaption, captioners=captioners))
 
 
-def _engine(captioner: Captioner, given: Mapping[str, Any]) -> EngineOptions:
-    options = {name: value for name, value in given.items() if name not in ("engine", "model")}
-    named = {name: given.get(name, getattr(captioner.engine, name)) for name in ("engine", "model")}
-    for name, value in named.items():
-        if not isinstance(value, str) or not value:
-            raise Refusal(f"{_FLAG} {captioner.label}: {name}: expected a name; given {value!r}")
-    return EngineOptions(named["engine"], named["model"], options)
+def _with_engine(captioner: Captioner, given: Mapping[str, Any]) -> Captioner:
+    """prompt: of an engine that takes one in the place of one that takes none."""
+    engine = captioner.engine
+    named = {"engine": engine.engine, "model": engine.model, "prompt": captioner.prompt}
+    options = {name: value for name, value in given.items() if name not in named}
+    for name in named.keys() & given.keys():
+        if not isinstance(given[name], str) or not given[name]:
+            raise Refusal(f"{_FLAG} {captioner.label}: {name}: expected a name; given {given[name]!r}")
+        named[name] = given[name]
+    made = EngineOptions(str(named["engine"]), str(named["model"]), options)
+    return replace(captioner, engine=made, prompt=named["prompt"])
 
 
 def check_engines(recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from beam_jobs.overview import catalogue_lines
+from beam_jobs.recaptioning.launching import plan_captioning
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from filters.recipe_check import check_recipe
 from filters.registry import make_scorers
@@ -17,7 +18,6 @@ PUBLISHED = [name for name in list_recipes() if name != "base"]
 
 # What the source of a recipe must carry, where no stage makes it.
 CARRIED = {
-    "alip": pa.schema([("synthetic_caption", pa.string())]),
     "concept_frequency": pa.schema([("image_tags", pa.list_(pa.string()))]),
     "compress_align": pa.schema([("reward", pa.float64())]),
 }
@@ -34,7 +34,10 @@ def test_a_packaged_recipe_is_whole(name: str) -> None:
     assert recipe.name == name
     assert recipe.summary and len(recipe.summary) <= 120
     assert recipe.cites
-    check_recipe(recipe, scorers=make_scorers(recipe.score), source_columns=CARRIED.get(name))
+    scorers = make_scorers(recipe.score)
+    known = check_recipe(recipe, scorers=scorers, source_columns=CARRIED.get(name))
+    captioning = plan_captioning(recipe, scorers, known)
+    assert [plan.label for plan in captioning.plans] == [each.label for each in recipe.recaption.captioners]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
