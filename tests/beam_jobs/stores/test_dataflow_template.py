@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -23,10 +22,9 @@ pytestmark = pytest.mark.parametrize("store", ["gs"], indirect=True)
 
 
 @pytest.fixture
-def no_metadata_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_metadata_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beam looks for credentials; there are none to be found here, and nothing to wait for."""
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    yield
 
 
 def read(url: str) -> bytes:
