@@ -36,7 +36,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineS
 
 from beam_jobs.dataflow.flags import check_installed
 from beam_jobs.dataflow.workers import shape_job
-from beam_jobs.flink_runner import KeptFlinkRunner
+from beam_jobs.flink_runner import KeptFlinkRunner, hand_over
 from beam_jobs.progress import say
 from beam_jobs.quiet import quiet_beam
 from beam_jobs.servers.flink import check_flink, flink_options
@@ -157,6 +157,8 @@ class BeamRunner:
             raise HandedOver(f"the next stage's job is at {template}; after it has run, the same command goes on")
         if state != PipelineState.DONE:
             raise PipelineFailed(f"{self.name} ended the pipeline as {state}")
+        if self.name == "FlinkRunner":
+            hand_over(pipeline.options)
 
 
 def choose_runner(flags: Sequence[str]) -> BeamRunner:

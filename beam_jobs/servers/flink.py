@@ -6,6 +6,7 @@ those that would fail later or run on one core of a whole cluster.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_jobs.servers.assembling import assemble
-from beam_jobs.servers.cache import cache_folder
+from beam_jobs.servers.cache import cache_folder, making
 from beam_jobs.servers.missing import ProgramMissing
 from schemas.refusal import Refusal
 
@@ -22,7 +23,23 @@ ASSEMBLED_FLINK = "1.19"  # as in flink_pom.xml beside this file
 _ASSEMBLED = f"flink-job-server-{ASSEMBLED_FLINK}-2.62.0.jar"
 IN_THE_SERVER = ("[local]", "[auto]")
 _ADDRESS = re.compile(r"(https?://)?[^\s/:]+:\d{1,5}/?")
-_RETRIES = 3
+# Nothing of a local cluster listens beyond this machine. Its network memory holds the exchanges of the widest pipeline,
+# which all flow at once: each has buffers between any two subtasks.
+_LOCAL_CONFIGURATION = """\
+jobmanager.bind-host: 127.0.0.1
+taskmanager.bind-host: 127.0.0.1
+taskmanager.host: 127.0.0.1
+rest.address: 127.0.0.1
+rest.bind-address: 127.0.0.1
+taskmanager.memory.network.min: {network}m
+taskmanager.memory.network.max: {network}m
+"""
+# A job begins anew when a machine is lost: without this, Flink fails it at once.
+_CLUSTER_CONFIGURATION = """\
+restart-strategy.type: fixed-delay
+restart-strategy.fixed-delay.attempts: 3
+restart-strategy.fixed-delay.delay: 10 s
+"""
 
 
 def flink_jar_path() -> Path:
@@ -67,6 +84,10 @@ def check_flink(given: Mapping[str, Any], flags: Sequence[str]) -> None:
         raise Refusal(f"--flink_job_server_jar {jar}: no such file")
     if given["parallelism"] != -1 and given["parallelism"] < 1:
         raise Refusal(f"--parallelism {given['parallelism']}: expected 1 or more")
+    path = given["output_executable_path"]
+    if path:
+        _check_executable(path, given, flags)
+        return
     if master in IN_THE_SERVER:
         return
     if not _ADDRESS.fullmatch(master):
@@ -74,25 +95,55 @@ def check_flink(given: Mapping[str, Any], flags: Sequence[str]) -> None:
     where = f"--flink_master {master}"
     if given["parallelism"] == -1:
         raise Refusal(f"{where}: expected --parallelism N, the task slots to use; none given, and Flink would use 1")
-    if not given["environment_type"]:
+    _check_workers(given, where=where)
+
+
+def _check_executable(path: str, given: Mapping[str, Any], flags: Sequence[str]) -> None:
+    if _is_given("--flink_master", flags):
         raise Refusal(
-            f"{where}: expected --environment_type EXTERNAL, PROCESS or DOCKER, none given; the cluster's machines "
-            "need Python workers"
+            "--output_executable_path: the master is an option of `flink run`; --flink_master does nothing here"
+        )
+    if "://" in path or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise Refusal(f"--output_executable_path {path}: expected a file in a folder of this machine")
+    _check_workers(given, where="--output_executable_path")
+
+
+def _check_workers(given: Mapping[str, Any], *, where: str) -> None:
+    if not given["environment_type"] or given["environment_type"] == "LOOPBACK":
+        raise Refusal(
+            f"{where}: expected --environment_type EXTERNAL, PROCESS or DOCKER, {given['environment_type'] or 'none'} "
+            "given; the cluster's machines need Python workers"
         )
 
 
 def flink_options(given: Mapping[str, Any], flags: Sequence[str], tell: Callable[[str], None]) -> Iterator[str]:
-    """What is filled in: a local cluster as wide as this machine, and the jar; on a real one, new attempts."""
-    master = _master(given, flags)
+    """What is filled in: the jar, Flink's configuration, and for a local cluster the width of this machine."""
+    executable = given["output_executable_path"]
+    # In a jar `[auto]` is the cluster that `flink run` has found, and `[local]` would be one inside of that command.
+    master = "[auto]" if executable else _master(given, flags)
     version = given["flink_version"] if _is_given("--flink_version", flags) else ASSEMBLED_FLINK
     yield f"--flink_master={master}"
     yield f"--flink_version={version}"
-    if master in IN_THE_SERVER and given["parallelism"] == -1:
-        yield f"--parallelism={os.cpu_count() or 1}"
-    if master not in IN_THE_SERVER and not _is_given("--number_of_execution_retries", flags):
-        yield f"--number_of_execution_retries={_RETRIES}"
+    parallelism = given["parallelism"]
+    if parallelism == -1 and not executable:
+        parallelism = os.cpu_count() or 1
+        yield f"--parallelism={parallelism}"
+    if not given["flink_conf_dir"]:
+        yield f"--flink_conf_dir={configuration_folder(master, parallelism)}"
     if not given["flink_job_server_jar"]:
         yield f"--flink_job_server_jar={find_flink_jar(version, tell)}"
+
+
+def configuration_folder(master: str, parallelism: int) -> str:
+    """A folder with the configuration of a local cluster, or of the jobs for a real one."""
+    network = min(1024, max(128, 4 * parallelism**2))
+    text = _LOCAL_CONFIGURATION.format(network=network) if master in IN_THE_SERVER else _CLUSTER_CONFIGURATION
+    target = cache_folder() / f"flink-conf-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if not target.exists():
+        with making(target) as workshop:
+            (workshop / target.name).mkdir()
+            (workshop / target.name / "config.yaml").write_text(text)
+    return str(target)
 
 
 def _master(given: Mapping[str, Any], flags: Sequence[str]) -> str:
