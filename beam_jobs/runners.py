@@ -49,6 +49,8 @@ from schemas.refusal import HandedOver, JobFailed, Refusal, unknown
 
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
+# Of Prism, Beam hears how a pipeline goes in one request, which ends the pipeline when it times out: after 300 s.
+_LONGEST_PIPELINE_SECONDS = 365 * 24 * 3600
 _LOCAL_SPARK = re.compile(r"local(\[.+\])?")
 # Of a Spark in this machine: nothing listens beyond it, and no page is served.
 _LOCAL_SPARK_PROPERTIES = (
@@ -218,6 +220,8 @@ def _fill_in(name: str, flags: Sequence[str]) -> Iterator[str]:
     if name == "PrismRunner" and not given["prism_location"] and not given["job_endpoint"]:
         yield f"--prism_location={tied(find_prism(say))}"
         yield "--prism_log_level=warn"
+    if name == "PrismRunner":
+        yield f"--job_server_timeout={_LONGEST_PIPELINE_SECONDS}"
     if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
         if given["job_server_java_launcher"] == "java":
             yield f"--job_server_java_launcher={tied(java_program())}"

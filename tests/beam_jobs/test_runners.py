@@ -203,6 +203,12 @@ def test_without_a_runner_it_is_the_one_in_this_process() -> None:
         assert runner.options(job="toy").get_all_options()["runner"] == "beam_jobs.runners.InProcessRunner"
 
 
+def test_a_pipeline_on_prism_may_last_longer_than_a_request(runner_flags: Callable[[str], list[str]]) -> None:
+    with choose_runner(runner_flags("PrismRunner")) as runner:
+        given = runner.options(job="toy").get_all_options()
+    assert given["job_server_timeout"] >= 30 * 24 * 3600
+
+
 def test_a_missing_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
