@@ -64,10 +64,10 @@ class _Process:
         return self.loop
 
     def leave_all(self) -> None:
-        with self.lock:
-            engines, self.engines = list(self.engines.values()), {}
-            for engine in engines:
-                engine.leave()
+        """To be called by who has the lock, or at the end of the process."""
+        engines, self.engines = list(self.engines.values()), {}
+        for engine in engines:
+            engine.leave()
 
 
 _process = _Process()
@@ -94,6 +94,5 @@ def let_go() -> None:
     """Leaves all engines when nobody needs them any more."""
     with _process.lock:
         _process.holders -= 1
-        last = _process.holders <= 0
-    if last:
-        _process.leave_all()
+        if _process.holders <= 0:
+            _process.leave_all()

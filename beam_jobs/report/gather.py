@@ -20,6 +20,7 @@ from beam_jobs.report.failures import DroppedText, Failures, counts_of, dropped_
 from beam_jobs.report.funnel import FunnelStage, StageTotals, final_reasons, make_funnel, read_totals
 from beam_jobs.report.galleries import Galleries
 from beam_jobs.report.known_hits import KnownHits
+from beam_jobs.report.said import CaptionsSaid, captioners_of
 from beam_jobs.report.samples import AtCuts, Place, Samples
 from beam_jobs.report.shard_rows import (
     ShardRows,
@@ -89,6 +90,7 @@ class Findings:
     duplicates: tuple[Duplicates, ...]
     galleries: tuple[Galleries, ...]
     known: tuple[KnownHits, ...]
+    captioners: tuple[CaptionsSaid, ...]
     cards: Mapping[Place, Card]
     dropped_texts: Mapping[str, Sequence[DroppedText]]
     measured: Measured | None
@@ -118,8 +120,19 @@ def gather(
     duplicates = [Duplicates(label, LARGEST_GROUPS, DOUBTFUL_PAIRS, MEMBERS_SHOWN) for label in sidecars.groups]
     galleries = [Galleries(label, LARGEST_CLUSTERS, PROTOTYPES_SHOWN) for label in sidecars.groups]
     known = [KnownHits(label) for label in sidecars.groups]
+    captioners = captioners_of(folder, recipe_name, ledgers, (recipe.get("recaption") or {}).get("similarity"))
     against = Truth(truth, agreeing_columns(recipe)) if truth else None
-    collectors: list[Collector] = [columns, images, failures, samples, at_cuts, *duplicates, *galleries, *known]
+    collectors: list[Collector] = [
+        columns,
+        images,
+        failures,
+        samples,
+        at_cuts,
+        *duplicates,
+        *galleries,
+        *known,
+        *captioners,
+    ]
     collectors += [against] if against else []
     for rows in iter_rows(sidecars):
         for collector in collectors:
@@ -161,7 +174,12 @@ def gather(
         duplicates=tuple(found for found in duplicates if found.rows),
         galleries=tuple(clustered for clustered in galleries if clustered.rows),
         known=tuple(held for held in known if held.rows),
-        cards=read_cards(sidecars, _places(samples, at_cuts, cuts, duplicates, galleries, known), told[:CARD_COLUMNS]),
+        captioners=tuple(said for said in captioners if said.rows),
+        cards=read_cards(
+            sidecars,
+            [*_places(samples, at_cuts, cuts, duplicates, galleries, known), *_said(captioners)],
+            told[:CARD_COLUMNS],
+        ),
         dropped_texts=dropped_before_download(folder, parts, before, each=TEXTS_A_REASON, parts_read=PARTS_READ),
         measured=against.measure(cuts, _drawn(recipe)) if against else None,
     )
@@ -171,6 +189,10 @@ def _drawn(recipe: Mapping[str, Any]) -> list[Finder]:
     """The recipe's scorers of texts, on texts drawn for that; they say so."""
     found = measure_texts(entries=text_entries(recipe.get("score") or ()))
     return [replace(finder, name=f"{finder.name} (drawn texts)") for finder in found]
+
+
+def _said(captioners: Sequence[CaptionsSaid]) -> list[Place]:
+    return [place for said in captioners for place in (*said.accepted, *said.others)]
 
 
 def _places(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from beam_jobs.report import gallery_views, known_views, making, sample_views, truth_views, views
+from beam_jobs.report import caption_views, gallery_views, known_views, making, sample_views, truth_views, views
 from beam_jobs.report.display import number, share, tidy, words
 from beam_jobs.report.gather import Findings
 
@@ -83,6 +83,7 @@ def render(findings: Findings, *, resolve: tuple[str, ...] = ()) -> str:
         duplicates=sample_views.duplicates_views(findings),
         clusters=gallery_views.clusters_views(findings),
         known=known_views.known_views(findings),
+        captioners=caption_views.caption_views(findings),
         failures=sample_views.failure_rows(findings),
         failing_hosts=sample_views.host_rows(findings),
         sizes=views.sizes_chart(findings),
