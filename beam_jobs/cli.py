@@ -155,8 +155,8 @@ def _add_whatif(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
-    for kind in ("recipes", "scorers"):
-        parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", kind)
+    for kind, example in (("recipes", "recipes base"), ("scorers", "scorers clip"), ("captioners", "captioners vllm")):
+        parser = _command(commands, kind, f"The {kind} that exist, a line each; with a name, one whole.", example)
         parser.add_argument("name", nargs="?", help=f"one of the {kind}")
         parser.set_defaults(do=_catalogue, kind=kind)
 

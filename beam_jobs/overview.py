@@ -12,12 +12,15 @@ from typing import Any
 from beam_jobs.execution import done_markers, sum_up
 from beam_jobs.flow import FLOW
 from beam_jobs.launch import Prepared
+from beam_jobs.recaptioning.cost import cost_of_markers, estimate_rest, told
 from beam_jobs.recipe_needs import needs_lines
 from beam_jobs.recipes import list_recipes, load_recipe, recipe_text
 from beam_jobs.storage.files import exists, list_folders
 from beam_jobs.storage.ledger import Ledger, Marker, reasons_of
 from beam_jobs.storage.run_folder import RunFolder
 from beam_jobs.work import NotReady, Run
+from captioners.catalogue import catalogue as captioners_known
+from captioners.catalogue import describe as captioner_described
 from filters.registry import describe
 from schemas.reasons import KEPT
 from schemas.refusal import Refusal, unknown
@@ -49,9 +52,23 @@ def plan_lines(prepared: Prepared) -> list[str]:
         left = len(work.tickets) - len(done)
         if left:
             lines.append(f"  {stage:<11} {left} of {len(work.tickets)} shards to make{asked}")
+            lines += _captions_left(run, done) if stage == "recaption" else []
             waiting = stage
         else:
             lines.append(f"  {stage:<11} done: {sum_up(done.values())}{asked}")
+    return lines
+
+
+def _captions_left(run: Run, done: Mapping[tuple[str, int], Marker]) -> list[str]:
+    """What the captions that are left will cost, at the rate of those that are done; a line a captioner."""
+    selected = run.finished(f"select/{run.name}")
+    lines = []
+    for plan in run.captioning.plans:
+        ledger = f"recaption/{run.name}.{plan.label}"
+        rows = sum(marker.tally.kept for shard, marker in selected.items() if (ledger, shard) not in done)
+        rest = estimate_rest(cost_of_markers(done[key] for key in done if key[0] == ledger), rows=rows)
+        if rows and rest is not None:
+            lines.append(f"  {'':<11} {plan.label}: about {told(rest)} for {rows:,} rows")
     return lines
 
 
@@ -154,9 +171,11 @@ def over_limit(run: Run) -> str | None:
 
 
 def catalogue_lines(kind: str, name: str | None) -> list[str]:
-    """The recipes or scorers that exist; or one of them, whole."""
+    """The recipes, scorers or captioners that exist; or one of them, whole."""
     if kind == "scorers":
         return describe(name).splitlines()
+    if kind == "captioners":
+        return captioners_known() if name is None else captioner_described(name)
     if name is not None:
         return [*recipe_text(name)[0].splitlines(), "", *needs_lines(load_recipe(name))]
     known = list_recipes()

@@ -112,13 +112,13 @@ ENGINES: Mapping[str, EngineKind] = {
         "a vLLM server of its own, one a worker: GPUs, or a CPU",
         _FOLDERS,
         {
-            "python": Option(str, sys.executable, "the Python that has vLLM; see deploy/make_vllm.sh"),
+            "python": Option(str, None, "the Python that has vLLM, made by `make vllm` (default: this one)"),
             "arguments": Option(tuple, (), "further ones of `vllm serve`, such as --max-model-len=4096"),
             "at_once": Option(int, 64, "requests in flight", least=1),
             "timeout": Option(float, 300.0, "seconds that one try may take", least=0.001),
             "start_timeout": _of(VllmOptions, "start_timeout", "seconds until the server must answer", least=0.001),
             "restarts": _of(VllmOptions, "restarts", "how often a server that died is started again", least=0),
-            "log": Option(str, None, "the file that gets what the server says (default: none)"),
+            "log": Option(str, None, "the file that gets what the server says"),
         },
     ),
     "endpoint": EngineKind(
@@ -171,7 +171,7 @@ def engine_version(options: EngineOptions) -> str:
     if options.engine == "endpoint":
         return "endpoint"
     if options.engine == "vllm":
-        python = _read(options)["python"]
+        python = _read(options)["python"] or sys.executable
         said = subprocess.run([python, "-c", _ASK_VLLM], check=False, capture_output=True, text=True).stdout.strip()
         return said or "vllm"
     package = "open_clip_torch" if options.engine == "coca" else "transformers"
@@ -207,7 +207,7 @@ def _coca(options: EngineOptions, given: Mapping[str, Any]) -> Engine:
 
 def _vllm_options(options: EngineOptions, given: Mapping[str, Any]) -> VllmOptions:
     place = find_model(options.model)
-    own = {name: value for name, value in given.items() if name not in ("at_once", "timeout")}
+    own = {name: value for name, value in given.items() if name not in ("at_once", "timeout") and value is not None}
     return VllmOptions(model=place.location, offline=place.is_local, **own)
 
 
