@@ -19,6 +19,8 @@ from beam_jobs.storage.files import exists, list_folders
 from beam_jobs.storage.ledger import Ledger, Marker, reasons_of
 from beam_jobs.storage.run_folder import RunFolder
 from beam_jobs.work import NotReady, Run
+from captioners.catalogue import catalogue as captioners_known
+from captioners.catalogue import describe as captioner_described
 from filters.registry import describe
 from schemas.reasons import KEPT
 from schemas.refusal import Refusal, unknown
@@ -169,9 +171,11 @@ def over_limit(run: Run) -> str | None:
 
 
 def catalogue_lines(kind: str, name: str | None) -> list[str]:
-    """The recipes or scorers that exist; or one of them, whole."""
+    """The recipes, scorers or captioners that exist; or one of them, whole."""
     if kind == "scorers":
         return describe(name).splitlines()
+    if kind == "captioners":
+        return captioners_known() if name is None else captioner_described(name)
     if name is not None:
         return [*recipe_text(name)[0].splitlines(), "", *needs_lines(load_recipe(name))]
     known = list_recipes()
