@@ -1,12 +1,13 @@
 """Trains the tiny multimodal LLM of `captioners/models/tiny_mllm` on drawn scenes, on a CPU.
 
-    python -m beam_jobs.world.train_tiny_mllm --out DIR [--pictures 60000] [--look 3000] [--talk 3000] [--whole 600]
-                                              [--seed 0] [--threads 2]
+    python -m beam_jobs.world.train_tiny_mllm --eyes FILE [--start FILE] [--out DIR] [--pictures 40000]
+                                              [--glance 2800] [--look 1300] [--talk 650] [--seed 0] [--threads 2]
 
-In: nothing but a seed. Out: DIR, a LLaVA in Hugging Face's format with float16 weights. Three parts, in steps: `look`,
-the eyes alone learn what each patch shows; `talk`, the whole model learns to answer; `whole`, the same over all
-patches. In the first two a picture is given by half of its patches, those with objects first, which is twice as fast
-and, as positions are kept, teaches the same.
+In: nothing but a seed. Out: DIR, a LLaVA in Hugging Face's format with float16 weights. Three parts, in steps:
+`glance`, the eyes alone learn what each patch shows, from half of a picture's patches, those with objects first, which
+is twice as fast; `look`, the same from all patches; `talk`, the language model learns to answer, in the last third
+together with the eyes. FILE keeps what the eyes learned, and `--start` takes it up again: with another seed, they see
+other pictures. The commands of the shipped weights stand in the model's README.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,14 @@ from beam_jobs.world.tiny_mllm import (
 if TYPE_CHECKING:
     import torch
 
-SEEN_PATCHES = 64
+GLANCED = 64  # patches
 LOOK_BATCH, TALK_BATCH, TEXT_BATCH = 96, 64, 24
-LOOK_RATE, TALK_RATE = 1.5e-3, 1e-3
+RATES = {"glance": 1.5e-3, "look": 1e-3, "talk": 1e-3}
+FROZEN_SHARE = 2 / 3  # of the steps of `talk` that teach the eyes nothing
 WARM_UP = 150
 TEXT_SHARE = 0.15  # of the steps of `talk` that see no picture
 VOCABULARY_TEXTS = 20_000
+SEEING_WEIGHT = 0.2
 NO_LOSS = -100
 
 
@@ -66,28 +69,27 @@ class Trainer:
         self.heads = torch.nn.Linear(WIDTH, sum(ATTRIBUTES.values()))
         self.before = [START, *self._ids(BEFORE)]
 
-    def look(self, step: int) -> torch.Tensor:
-        """Loss of what patches show."""
+    def look(self, step: int, *, patches: int) -> torch.Tensor:
+        """Loss of what patches show, of so many of them."""
         rows = self._rows(step, LOOK_BATCH)
-        places = self._places(rows, step, SEEN_PATCHES)
+        places = self._places(rows, step, patches)
         return self._patch_loss(self._seen(rows, places), rows, places)
 
-    def talk(self, step: int, *, patches: int) -> torch.Tensor:
-        """Loss of answers, and some of what patches show."""
+    def talk(self, step: int, *, frozen: bool) -> torch.Tensor:
+        """Loss of answers, and of what patches show where the eyes are not frozen."""
         import torch
 
         rng = random.Random(seed_of("talk", self.seed, step))
         if rng.random() < TEXT_SHARE:
             scenes = [scene("text turn", self.seed, step, number, split="train") for number in range(TEXT_BATCH)]
-            turns = [text_turn(one, rng) for one in scenes]
-            return self._answer_loss(turns, None, None)
+            return self._answer_loss([text_turn(one, rng) for one in scenes], None)
         rows = self._rows(step, TALK_BATCH)
         turns = [seen_turn(self.lessons.scenes[row], rng) for row in rows]
-        places = self._places(rows, step, patches)
-        seen = self._seen(rows, places)
-        told = self.model.model.multi_modal_projector(seen)
-        answers = self._answer_loss(turns, told, torch.from_numpy(places))
-        return answers + 0.1 * self._patch_loss(seen, rows, places)
+        places = self._places(rows, step, GRID * GRID)
+        with torch.set_grad_enabled(not frozen):
+            seen = self._seen(rows, places)
+        answers = self._answer_loss(turns, self.model.model.multi_modal_projector(seen))
+        return answers if frozen else answers + SEEING_WEIGHT * self._patch_loss(seen, rows, places)
 
     def _rows(self, step: int, batch: int) -> np.ndarray[Any, Any]:
         return np.random.default_rng(seed_of("rows", self.seed, step)).integers(0, len(self.lessons.scenes), batch)
@@ -118,8 +120,8 @@ class Trainer:
         losses = [F.cross_entropy(part.flatten(0, 1), labels[:, :, n].flatten()) for n, part in enumerate(parts)]
         return torch.stack(losses).sum()
 
-    def _answer_loss(self, turns: list[Turn], told: torch.Tensor | None, places: torch.Tensor | None) -> torch.Tensor:
-        """Of the answers' tokens alone. told: what the projector makes of the patches at `places`."""
+    def _answer_loss(self, turns: list[Turn], told: torch.Tensor | None) -> torch.Tensor:
+        """Of the answers' tokens alone. told: what the projector makes of the pictures."""
         import torch
         import torch.nn.functional as F
 
@@ -133,24 +135,11 @@ class Trainer:
             targets[row, len(one) : len(one) + len(other)] = torch.tensor(other)
         embed = self.model.model.language_model.embed_tokens
         first = embed(torch.tensor(self.before)).expand(len(turns), -1, -1)
-        start = len(self.before)
-        positions = [torch.arange(start).expand(len(turns), -1)]
-        inputs = [first]
-        if told is not None and places is not None:
-            inputs.append(told.to(first.dtype))
-            positions.append(start + places)
-            start += GRID * GRID
-        inputs.append(embed(words))
-        positions.append(start + torch.arange(longest).expand(len(turns), -1))
-        joined = torch.cat(inputs, dim=1)
-        # Given a mask, transformers does not take gaps between positions for the seams of packed sequences.
+        inputs = [first, *([] if told is None else [told.to(first.dtype)]), embed(words)]
         states = self.model.model.language_model(
-            inputs_embeds=joined,
-            position_ids=torch.cat(positions, dim=1),
-            attention_mask=torch.ones(joined.shape[:2], dtype=torch.long),
-            use_cache=False,
+            inputs_embeds=torch.cat(inputs, dim=1), use_cache=False
         ).last_hidden_state
-        states = states[:, joined.shape[1] - longest : -1]
+        states = states[:, -longest:-1]
         told_next = targets[:, 1:]
         wanted = told_next != NO_LOSS
         return F.cross_entropy(self.model.lm_head(states[wanted]).float(), told_next[wanted])
@@ -159,44 +148,47 @@ class Trainer:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def train(trainer: Trainer, *, look: int, talk: int, whole: int, eyes_file: Path | None = None) -> None:
-    """All parts. Prints the loss now and then. eyes_file: keeps what `look` taught; one that is there is taken."""
+def train(trainer: Trainer, steps: Mapping[str, int], *, eyes_file: Path) -> None:
+    """All parts. Prints the loss now and then; keeps the eyes in `eyes_file` before the last part."""
     import torch
 
     started = time.monotonic()
-    eyes = [*eyes_of(trainer.model).parameters(), *trainer.heads.parameters()]
-    everything = [*trainer.model.parameters(), *trainer.heads.parameters()]
-    parts = (("look", look, LOOK_RATE, eyes), ("talk", talk + whole, TALK_RATE, everything))
-    for name, steps, peak, parameters in parts:
-        if name == "look" and eyes_file is not None and eyes_file.exists():
-            learned = torch.load(eyes_file, weights_only=True)
-            eyes_of(trainer.model).load_state_dict(learned["eyes"])
-            trainer.heads.load_state_dict(learned["heads"])
-            continue
-        optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.05, fused=True)
+    for part, count in steps.items():
+        eyes = [*eyes_of(trainer.model).parameters(), *trainer.heads.parameters()]
+        learning = [*trainer.model.parameters(), *trainer.heads.parameters()] if part == "talk" else eyes
+        optimizer = torch.optim.AdamW(learning, lr=RATES[part], weight_decay=0.05, fused=True)
         running = 0.0
-        for step in range(steps):
-            rate = peak * min(1.0, (step + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * step / steps))
+        for step in range(count):
+            rate = RATES[part] * min(1.0, (step + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * step / count))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with torch.autocast("cpu", torch.bfloat16):
-                if name == "look":
-                    loss = trainer.look(step)
+                if part == "talk":
+                    loss = trainer.talk(step, frozen=step < FROZEN_SHARE * count)
                 else:
-                    loss = trainer.talk(step, patches=SEEN_PATCHES if step < talk else GRID * GRID)
+                    loss = trainer.look(step, patches=GLANCED if part == "glance" else GRID * GRID)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
             running += loss.item()
             if step % 50 == 49:
                 print(
-                    f"{name} {step + 1}/{steps} loss {running / 50:.3f} {time.monotonic() - started:.0f} s", flush=True
+                    f"{part} {step + 1}/{count} loss {running / 50:.3f} {time.monotonic() - started:.0f} s", flush=True
                 )
                 running = 0.0
-        if name == "look" and eyes_file is not None:
+        if part == "look":
             learned = {"eyes": eyes_of(trainer.model).state_dict(), "heads": trainer.heads.state_dict()}
             torch.save(learned, eyes_file)
+
+
+def start_from(trainer: Trainer, eyes_file: Path) -> None:
+    """Takes up what the eyes learned before."""
+    import torch
+
+    learned = torch.load(eyes_file, weights_only=True)
+    eyes_of(trainer.model).load_state_dict(learned["eyes"])
+    trainer.heads.load_state_dict(learned["heads"])
 
 
 def save(trainer: Trainer, folder: Path) -> None:
@@ -223,12 +215,13 @@ def _texts(lessons: DenseLessons, seed: int) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=60_000)
-    parser.add_argument("--look", type=int, default=3000)
-    parser.add_argument("--talk", type=int, default=3000)
-    parser.add_argument("--whole", type=int, default=600)
-    parser.add_argument("--eyes", type=Path, help="a file that keeps what the first part taught")
+    parser.add_argument("--eyes", type=Path, required=True, help="keeps what the eyes learned")
+    parser.add_argument("--start", type=Path, help="such a file, of an earlier training")
+    parser.add_argument("--out", type=Path, help="the folder of the model")
+    parser.add_argument("--pictures", type=int, default=40_000)
+    parser.add_argument("--glance", type=int, default=2800)
+    parser.add_argument("--look", type=int, default=1300)
+    parser.add_argument("--talk", type=int, default=650)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -237,8 +230,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     lessons = make_dense_lessons(options.pictures, seed=options.seed, pixels=PIXELS, patch=PATCH, said=True)
     trainer = Trainer(lessons, seed=options.seed)
-    train(trainer, look=options.look, talk=options.talk, whole=options.whole, eyes_file=options.eyes)
-    save(trainer, options.out)
+    if options.start is not None:
+        start_from(trainer, options.start)
+    steps = {"glance": options.glance, "look": options.look, "talk": options.talk}
+    train(trainer, steps, eyes_file=options.eyes)
+    if options.out is not None:
+        save(trainer, options.out)
 
 
 if __name__ == "__main__":
