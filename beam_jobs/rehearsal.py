@@ -90,7 +90,8 @@ def _lines(found: Sequence[Rehearsed]) -> Iterator[str]:
         yield f"{one.stage}" if one.steps else f"{one.stage}  in the launching process"
         if one.request is not None:
             yield from (f"  {line}" for line in _job_lines(one.request))
-        yield from (f"  {line}" for line in _step_lines(one.steps))
+        if one.steps:
+            yield from (f"  {line}" for line in _step_lines(one.steps))
 
 
 def _rehearsal(arguments: argparse.Namespace) -> Rehearsal:

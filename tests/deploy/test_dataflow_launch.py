@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from pathlib import Path
 from typing import Any, NoReturn
@@ -168,3 +169,11 @@ def test_a_real_launch_is_refused_alike_and_writes_nothing(capsys: pytest.Captur
         said == f"pairmill: refused: --work: Dataflow's workers need a run folder at gs://BUCKET/PATH, given '{work}'"
     )
     assert not work.exists()
+
+
+def test_the_documented_command_is_one(capsys: pytest.CaptureFixture[str], project_folder: Path) -> None:
+    blocks = (project_folder / "docs/dataflow.md").read_text().split("```")
+    command = next(line for line in blocks[1].replace("\\\n", "").splitlines() if line.startswith("pairmill run"))
+    assert main([*shlex.split(command)[1:], "--stages=download", "--dry-run=json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["job"]["environment"]["flexResourceSchedulingGoal"] == "FLEXRS_COST_OPTIMIZED"
