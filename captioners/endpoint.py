@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from captioners.captioner import Answer, EngineDown, Request
 from captioners.chat import BadAnswer, chat_body, read_answer
-from captioners.key import KEY_VARIABLE, authorization
+from captioners.key import KEY_VARIABLE, authorization, read_key, repeats
 from schemas.reasons import Failed
 from schemas.refusal import Refusal
 
@@ -68,7 +68,7 @@ class Endpoint:
 
     def __init__(self, options: EndpointOptions, *, environment: Mapping[str, str] = os.environ) -> None:
         self.options = options
-        self._authorization = authorization(environment)
+        self._key = read_key(environment)
         self._in_flight = dict.fromkeys(options.urls, 0)
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,7 +79,7 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         import aiohttp
 
-        headers = {"Content-Type": "application/json", **self._authorization}
+        headers = {"Content-Type": "application/json", **authorization(self._key)}
         self._session = aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(limit=self.options.at_once),
@@ -139,9 +139,12 @@ class Endpoint:
                 held = await _bounded(response)
                 if response.status != 200:
                     raise _of_status(response.status, response.headers.get("Retry-After"))
+                if repeats(self._key, held):
+                    raise Failed("caption_refused", "the server's answer repeats the key")
                 return read_answer(held, n=n)
         except BadAnswer as error:
-            raise _Passing("caption_failed", f"the server's answer: {error}") from error
+            # From nothing: what the server said may repeat the key, and would stand in a traceback.
+            raise _Passing("caption_failed", f"the server's answer: {error}") from None
         except asyncio.TimeoutError as error:
             raise _Passing("caption_timeout", f"no answer in {self.options.timeout:g} s") from error
         except aiohttp.ClientConnectorError as error:
