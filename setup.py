@@ -124,9 +124,11 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=PACKAGES),
     package_data={
+        "beam_jobs.planning": ["*.yaml"],
         "beam_jobs.recipes": ["*.yaml"],
         "beam_jobs.report": ["templates/*"],
         "beam_jobs.servers": ["*.xml"],
+        "beam_jobs.status": ["templates/*"],
         "captioners": ["prompts.yaml", "models/*/*"],
         "filters": ["models/*/*"],
     },

@@ -7,7 +7,8 @@ reason under the namespace `pairmill`, named `<stage>/<reason>` on every runner.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -18,10 +19,12 @@ from beam_jobs.dataflow.workers import step_hints
 from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
 from beam_jobs.storage.run_folder import RunFolder
 
-__all__ = ["DoShards", "Job", "MarkDone", "Tally", "Ticket", "record"]
+__all__ = ["DoShards", "HandOut", "Job", "MarkDone", "Tally", "Ticket", "record"]
 
 NAMESPACE = "pairmill"
 Hook: TypeAlias = Callable[[], None] | None
+# Jobs that a pipeline holds as they are; more are packed, so many together.
+_JOBS_AS_THEY_ARE, _JOBS_PACKED = 256, 512
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,44 @@ class Job:
     tickets: tuple[Ticket, ...]
 
 
+class HandOut(beam.PTransform):
+    """A pipeline to its jobs, each to be done by whoever is free.
+
+    Elements of a Create stand in the pipeline itself, and services take pipelines of some megabytes only: many jobs,
+    which say the same of everything but their shard, are compressed.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        super().__init__()
+        self._jobs = list(jobs)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        if len(self._jobs) <= _JOBS_AS_THEY_ARE:
+            return pipeline | "Create" >> beam.Create(self._jobs)
+        packed = [pack(self._jobs[at : at + _JOBS_PACKED]) for at in range(0, len(self._jobs), _JOBS_PACKED)]
+        return (
+            pipeline
+            | "Create" >> beam.Create(packed)
+            | "Unpack" >> beam.FlatMap(unpack)
+            # Jobs that were packed together are not done by one worker.
+            | "Reshuffle" >> beam.Reshuffle()
+        )
+
+
+def pack(jobs: Sequence[Job]) -> bytes:
+    """Jobs as Beam encodes them, compressed."""
+    return zlib.compress(beam.coders.FastPrimitivesCoder().encode(list(jobs)), 9)
+
+
+def unpack(packed: bytes) -> list[Job]:
+    """What `pack` was given."""
+    jobs: list[Job] = beam.coders.FastPrimitivesCoder().decode(zlib.decompress(packed))
+    return jobs
+
+
 def record(work: str, ticket: Ticket, tally: Tally, *, seconds: float) -> Marker:
     """Writes a shard's marker, after its data, and counts its reasons."""
-    marker = Marker(ticket, tally, round(seconds, 3))
+    marker = Marker(ticket, tally, round(seconds, 3), round(time.time(), 3))
     Ledger(RunFolder(work).ledger(ticket.stage)).write_marker(marker)
     for reason, rows in tally.reasons.items():
         Metrics.counter(NAMESPACE, f"{ticket.stage}/{reason}").inc(rows)

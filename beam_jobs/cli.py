@@ -19,7 +19,9 @@ from beam_jobs.cli_known import (
     add_recipe_arguments,
     add_takedown,
 )
+from beam_jobs.cli_plan import add_estimate_arguments, estimate, is_on_paper
 from beam_jobs.cli_search import add_faiss
+from beam_jobs.cli_status import add_status
 from beam_jobs.cli_truth import add_truth
 from beam_jobs.dataflow.flags import add_dataflow_arguments
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
@@ -52,6 +54,7 @@ def _parser() -> _Parser:
     add_index(commands, _command)
     add_takedown(commands, _command)
     add_faiss(commands, _command)
+    add_status(commands, _command)
     return parser
 
 
@@ -62,9 +65,10 @@ def _command(
     return commands.add_parser(name, help=purpose, description=purpose, epilog=epilog, allow_abbrev=False)
 
 
-def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_launch_arguments(parser: argparse.ArgumentParser, *, needs_work: bool = True) -> None:
     add_recipe_arguments(parser, "a packaged recipe, or a YAML file")
-    parser.add_argument("--work", required=True, metavar="URL", help="the run folder: a path or any fsspec URL")
+    work = "the run folder: a path or any fsspec URL"
+    parser.add_argument("--work", required=needs_work, metavar="URL", help=work)
     parser.add_argument(
         "--source",
         action="append",
@@ -108,10 +112,12 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = _command(
         commands,
         "plan",
-        "Show what is done and what would run; runs nothing.",
-        "plan --recipe base --source html:pages.txt --work out",
+        "Show what is done and what would run; or, with --pairs, what a run of that size would take on given machines, "
+        "from what was measured of each stage. Runs nothing.",
+        "plan --recipe laion400m --pairs 1e9 --machines 64x16:64GB --gpus 8 --kept download=0.7,select=0.2",
     )
-    _add_launch_arguments(parser)
+    _add_launch_arguments(parser, needs_work=False)
+    add_estimate_arguments(parser)
     parser.set_defaults(do=_plan)
 
 
@@ -206,6 +212,8 @@ def _plan(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.launch import prepare
     from beam_jobs.overview import plan_lines
 
+    if is_on_paper(arguments):
+        return estimate(arguments, beam_flags)
     print("\n".join(plan_lines(prepare(arguments, beam_flags))))
     return DONE
 

@@ -20,6 +20,7 @@ from beam_jobs.lineage import Product
 from beam_jobs.progress import say, watching
 from beam_jobs.runners import BeamRunner
 from beam_jobs.storage.files import remove_tree
+from beam_jobs.storage.launches import launched
 from beam_jobs.storage.ledger import Manifest, Marker
 from beam_jobs.work import Run, Work
 from schemas.reasons import KEPT
@@ -43,7 +44,8 @@ def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], ru
         # The ledger first: a kill in between must not leave one that tells of files which are gone.
         run.ledger(product.ledger).clear()
         remove_tree(run.output_folder(product))
-    with runner:
+    ledgers = [product.ledger for product in run.lineage]
+    with runner, launched(run.folder.work, recipe=run.name, runner=runner.name, stages=stages, ledgers=ledgers):
         for stage in stages:
             run_stage(run, stage, runner)
 
@@ -120,8 +122,9 @@ def _open(run: Run, stage: str, work: Work, *, whole: bool) -> None:
         if work.whole and whole:
             ledger.clear()
         before = ledger.read_manifest()
-        begun = Manifest(product.ledger, product.fingerprint, "started", product.configuration, shards=0)
-        ledger.write_manifest(replace(before, state="started") if before else begun)
+        planned = sum(ticket.stage == product.ledger for ticket in work.tickets)
+        first = Manifest(product.ledger, product.fingerprint, "started", product.configuration, shards=0)
+        ledger.write_manifest(replace(before or first, state="started", begun=round(time.time(), 3), planned=planned))
 
 
 def _close(run: Run, stage: str, work: Work, done: Iterable[Marker], *, seconds: float) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_jobs.accounting import DoShards, Job, MarkDone, Tally, Ticket
+from beam_jobs.accounting import DoShards, HandOut, Job, MarkDone, Tally, Ticket
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.fetching.addresses import ResolveRule, parse_resolve
 from beam_jobs.fetching.policy import FetchOptions
@@ -122,7 +122,7 @@ def score(run: Run) -> Work:
         for shard, wanted in missing.items():
             lacking = tuple(entries[ticket.stage] for ticket in wanted)
             jobs.append(Job(ScoreTask(run.folder.work, shard, lacking, needed=tuple(needed.values())), tuple(wanted)))
-        pipeline | beam.Create(jobs) | "Score" >> DoShards(run.folder.work, score_shard)
+        pipeline | HandOut(jobs) | "Score" >> DoShards(run.folder.work, score_shard)
 
     return Work(tickets, expand, gpu=any(scorer.on_gpu for scorer in make_scorers(run.recipe.score)))
 
@@ -187,7 +187,7 @@ def recaption(run: Run) -> Work:
             )
             jobs.append(Job(task, tuple(wanted)))
         done = DoShards(run.folder.work, recaption_shard, opened=take_hold, closed=let_go)
-        pipeline | beam.Create(jobs) | "Recaption" >> done
+        pipeline | HandOut(jobs) | "Recaption" >> done
 
     return Work(tuple(tickets), expand, gpu=any(plan.runs_here for plan in run.captioning.plans))
 
@@ -253,7 +253,7 @@ def _each_shard(run: Run, tickets: Iterable[Ticket], task: Callable[[int], Any],
 
     def expand(pipeline: beam.Pipeline, todo: Sequence[Ticket]) -> None:
         jobs = [Job(task(ticket.shard), (ticket,)) for ticket in todo]
-        pipeline | beam.Create(jobs) | DoShards(run.folder.work, do)
+        pipeline | HandOut(jobs) | DoShards(run.folder.work, do)
 
     return Work(tuple(tickets), expand)
 

@@ -5,7 +5,7 @@ Nothing is started, built or fetched before the runner is entered.
 
     DirectRunner    in this process, by Beam's FnApiRunner (never by a Prism that Beam may find or fetch)
     PrismRunner     a Prism, built once with Go and kept
-    SparkRunner     Spark's job server, fetched once; local unless --spark_master_url says otherwise
+    SparkRunner     Spark's job server, fetched once; local unless --spark_master_url says otherwise; or jars to submit
     FlinkRunner     Flink's job server, fetched or assembled once; local unless --flink_master says otherwise
     DataflowRunner, PortableRunner     as Beam has them
 """
@@ -13,8 +13,6 @@ Nothing is started, built or fetched before the runner is entered.
 from __future__ import annotations
 
 import difflib
-import os
-import re
 import signal
 import threading
 from argparse import ArgumentParser
@@ -42,22 +40,16 @@ from beam_jobs.quiet import quiet_beam
 from beam_jobs.servers.flink import check_flink, flink_options
 from beam_jobs.servers.java import java_program
 from beam_jobs.servers.prism import find_prism
-from beam_jobs.servers.spark import find_spark_jar
+from beam_jobs.servers.spark_flags import check_spark, spark_options
 from beam_jobs.servers.tied import tied
 from beam_jobs.shuffle import SpillsToFiles
+from beam_jobs.spark_runner import JarSparkRunner, submit_or_hand_over
 from schemas.refusal import HandedOver, JobFailed, Refusal, unknown
 
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
 # Of Prism, Beam hears how a pipeline goes in one request, which ends the pipeline when it times out: after 300 s.
 _LONGEST_PIPELINE_SECONDS = 365 * 24 * 3600
-_LOCAL_SPARK = re.compile(r"local(\[.+\])?")
-# Of a Spark in this machine: nothing listens beyond it, and no page is served.
-_LOCAL_SPARK_PROPERTIES = (
-    "spark.ui.enabled=false",
-    "spark.driver.host=127.0.0.1",
-    "spark.driver.bindAddress=127.0.0.1",
-)
 
 
 class PipelineFailed(JobFailed):
@@ -104,6 +96,7 @@ _OUR_RUNNERS: dict[str, type[PipelineRunner]] = {
     "DirectRunner": InProcessRunner,
     "PrismRunner": KeptPrismRunner,
     "FlinkRunner": KeptFlinkRunner,
+    "SparkRunner": JarSparkRunner,
 }
 
 
@@ -144,6 +137,9 @@ class BeamRunner:
         options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
         if self.name == "DataflowRunner":
             shape_job(options, job, gpu=gpu)
+        if self.name == "SparkRunner":
+            named = options.view_as(GoogleCloudOptions)
+            named.job_name = named.job_name or f"pairmill-{job}"
         return options
 
     def wait(self, pipeline: beam.Pipeline) -> None:
@@ -161,16 +157,19 @@ class BeamRunner:
             raise PipelineFailed(f"{self.name} ended the pipeline as {state}")
         if self.name == "FlinkRunner":
             hand_over(pipeline.options)
+        if self.name == "SparkRunner":
+            submit_or_hand_over(pipeline.options)
 
 
 def choose_runner(flags: Sequence[str]) -> BeamRunner:
     """Checks Beam's flags. A Refusal names the one that Beam does not have, or the program that is missing."""
     given = parse_flags(flags)
     name = _runner_name(given["runner"] or "DirectRunner")
-    if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
-        java_program()
     if name == "FlinkRunner" and not given["job_endpoint"]:
+        java_program()
         check_flink(given, flags)
+    if name == "SparkRunner" and not given["job_endpoint"]:
+        check_spark(given, flags)
     if name == "DataflowRunner":
         check_installed()
     if name == "PortableRunner" and not given["job_endpoint"]:
@@ -222,24 +221,12 @@ def _fill_in(name: str, flags: Sequence[str]) -> Iterator[str]:
         yield "--prism_log_level=warn"
     if name == "PrismRunner":
         yield f"--job_server_timeout={_LONGEST_PIPELINE_SECONDS}"
-    if name in ("SparkRunner", "FlinkRunner") and not given["job_endpoint"]:
+    if name == "SparkRunner" and not given["job_endpoint"]:
+        yield from spark_options(given, flags, say)
+    if name == "FlinkRunner" and not given["job_endpoint"]:
         if given["job_server_java_launcher"] == "java":
             yield f"--job_server_java_launcher={tied(java_program())}"
-        if name == "SparkRunner":
-            yield from _fill_in_spark(given, flags)
-        else:
-            yield from flink_options(given, flags, say)
-
-
-def _fill_in_spark(given: dict[str, Any], flags: Sequence[str]) -> Iterator[str]:
-    master = given["spark_master_url"]
-    if not any(flag.partition("=")[0] == "--spark_master_url" for flag in flags):
-        master = f"local[{os.cpu_count() or 1}]"
-        yield f"--spark_master_url={master}"
-    if _LOCAL_SPARK.fullmatch(master):
-        yield from (f"--job_server_jvm_properties=-D{setting}" for setting in _LOCAL_SPARK_PROPERTIES)
-    if not given["spark_job_server_jar"] and not given["spark_submit_uber_jar"]:
-        yield f"--spark_job_server_jar={find_spark_jar(say)}"
+        yield from flink_options(given, flags, say)
 
 
 def _last_words(error: Exception) -> str:

@@ -1,26 +1,32 @@
 """Spark's job server, as a jar on this machine.
 
 In: what is installed. Out: the path of a jar that `java -jar` starts: Beam's own, of its jar cache or fetched from
-Maven Central; or, where Central has none, one assembled by Maven from the libraries that Beam's is made of.
+Maven Central; or, where Central has none, one assembled by Maven from the libraries that Beam's is made of. And the
+jar that brings Beam to a cluster's Spark.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
-from zipfile import ZipFile
 
 from beam_jobs.servers.cache import cache_folder, making
+from beam_jobs.servers.jars import merge_jars, write_launcher
 from beam_jobs.servers.missing import ProgramMissing
 
 _GRADLE_TARGET = ":runners:spark:3:job-server:shadowJar"
 _ASSEMBLED = "spark-job-server-2.62.0"  # as in pom.xml beside this file
 _JAR = "job-server.jar"
-_MAIN_CLASS = "org.apache.beam.runners.spark.SparkJobServerDriver"
-_MANIFEST_LINE = 70
+_APPLICATION_JAR = "application.jar"
+_SERVER_CLASS = "org.apache.beam.runners.spark.SparkJobServerDriver"
+_RUNNER_CLASS = "org.apache.beam.runners.spark.SparkPipelineRunner"
+# What executors lack that have a Spark of their own. Beam's client of Google's stores wants another guava than Spark's,
+# and files are read by Python.
+APPLICATION = ("args4j-", "beam-", "byte-buddy-", "classgraph-")
+NOT_OF_THE_APPLICATION = "beam-sdks-java-extensions-google-cloud-platform-core-"
 
 
 def spark_jar_path() -> Path:
@@ -50,6 +56,23 @@ def find_spark_jar(tell: Callable[[str], None]) -> str:
     return _assemble()
 
 
+def application_jar(server: str) -> str:
+    """The jar that brings Beam to a Spark: made once of the assembled server's libraries, or the whole server's jar."""
+    if Path(server) != spark_jar_path():
+        return server
+    folder = spark_jar_path().parent
+    target = folder / _APPLICATION_JAR
+    if not target.exists():
+        jars = [path for path in sorted(folder.glob("*.jar")) if is_of_the_application(path.name)]
+        with making(target) as workshop:
+            merge_jars(workshop / target.name, jars, main_class=_RUNNER_CLASS)
+    return str(target)
+
+
+def is_of_the_application(library: str) -> bool:
+    return library.startswith(APPLICATION) and not library.startswith(NOT_OF_THE_APPLICATION)
+
+
 def _assemble() -> str:
     target = spark_jar_path().parent
     with making(target) as workshop, as_file(files("beam_jobs.servers") / "pom.xml") as pom:
@@ -67,18 +90,5 @@ def _assemble() -> str:
         if done.returncode != 0:
             why = next((line for line in done.stdout.split("\n") if "ERROR" in line), done.stdout[:300])
             raise ProgramMissing(f"Spark's job server could not be assembled with Maven: {why.strip()}")
-        write_launcher(folder / _JAR, sorted(path.name for path in folder.glob("*.jar")))
+        write_launcher(folder / _JAR, sorted(path.name for path in folder.glob("*.jar")), main_class=_SERVER_CLASS)
     return str(spark_jar_path())
-
-
-def write_launcher(jar: Path, libraries: Sequence[str]) -> None:
-    """Writes a jar of a manifest alone: the main class, and the libraries that lie beside it."""
-    lines = ["Manifest-Version: 1.0", f"Main-Class: {_MAIN_CLASS}", f"Class-Path: {' '.join(libraries)}"]
-    with ZipFile(jar, "w") as archive:
-        archive.writestr("META-INF/MANIFEST.MF", "".join(_folded(line) for line in lines) + "\r\n")
-
-
-def _folded(line: str) -> str:
-    """A manifest line holds 72 bytes at most; what follows stands on lines that begin with a space."""
-    parts = [line[start : start + _MANIFEST_LINE] for start in range(0, len(line), _MANIFEST_LINE)]
-    return "\r\n ".join(parts) + "\r\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from beam_jobs.storage.run_folder import shard_name
 from schemas.reasons import KEPT
 
 MANIFEST = "manifest.json"
+# Files of an object store that are read or removed at once: each takes some tens of milliseconds of waiting.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,19 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Marker:
-    """A finished shard."""
+    """A finished shard. seconds: how long it took, 0 where it came out of a shuffle; ended: when, in Unix time."""
 
     ticket: Ticket
     tally: Tally
     seconds: float
+    ended: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Marker:
-        return Marker(Ticket(**value["ticket"]), Tally(**value["tally"]), value["seconds"])
+        return Marker(Ticket(**value["ticket"]), Tally(**value["tally"]), value["seconds"], value.get("ended", 0.0))
 
 
 def reasons_of(markers: Iterable[Marker]) -> Counter[str]:
@@ -82,7 +86,8 @@ def reasons_of(markers: Iterable[Marker]) -> Counter[str]:
 class Manifest:
     """A stage as a whole. `state` is `started` or `done`; `configuration` is what its fingerprint stands for.
 
-    seconds: how long its jobs took so far, by the clock.
+    seconds: how long its jobs took so far, by the clock. Of a stage that is started: begun is when, in Unix time;
+    planned how many shards it is to have, 0 where only its pipeline can number them.
     """
 
     stage: str
@@ -92,6 +97,8 @@ class Manifest:
     shards: int
     markers: tuple[Marker, ...] = ()
     seconds: float = 0.0
+    begun: float = 0.0
+    planned: int = 0
 
 
 class Ledger:
@@ -106,6 +113,19 @@ class Ledger:
     def read_marker(self, shard: int) -> Marker | None:
         url = join(self.folder, f"{shard_name(shard)}.json")
         return Marker.from_json(read_json(url)) if exists(url) else None
+
+    def read_markers(self, shards: Iterable[int]) -> dict[int, Marker]:
+        """The markers of these shards, but of those that were removed since they were listed."""
+        wanted = list(shards)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = dict(zip(wanted, pool.map(self._read_if_there, wanted), strict=True))
+        return {shard: marker for shard, marker in found.items() if marker is not None}
+
+    def _read_if_there(self, shard: int) -> Marker | None:
+        try:
+            return Marker.from_json(read_json(join(self.folder, f"{shard_name(shard)}.json")))
+        except FileNotFoundError:
+            return None
 
     def loose_markers(self) -> list[int]:
         """The shards finished since the manifest was last written; one listing, no file read."""
@@ -126,10 +146,7 @@ class Ledger:
         """Every finished shard, whatever made it: the manifest's, then the loose ones, which are newer."""
         manifest = self.read_manifest()
         found = {marker.ticket.shard: marker for marker in manifest.markers} if manifest else {}
-        for shard in self.loose_markers():
-            marker = self.read_marker(shard)
-            if marker is not None:
-                found[shard] = marker
+        found.update(self.read_markers(self.loose_markers()))
         return dict(sorted(found.items()))
 
     def done(self, tickets: Iterable[Ticket]) -> dict[int, Marker]:
@@ -144,8 +161,9 @@ class Ledger:
     def finish(self, manifest: Manifest) -> None:
         """Writes the manifest with all its markers, then removes the loose ones that it now holds."""
         self.write_manifest(manifest)
-        for shard in self.loose_markers():
-            remove_file(join(self.folder, f"{shard_name(shard)}.json"))
+        files = [join(self.folder, f"{shard_name(shard)}.json") for shard in self.loose_markers()]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(remove_file, files))
 
     def clear(self) -> None:
         remove_tree(self.folder)

@@ -138,5 +138,9 @@ class RunFolder:
         """The ledger of a stage: `download`, `score/clip`, `select/base` ..."""
         return join(self.work, "ledger", stage)
 
+    def launch(self) -> str:
+        """What the last launch is, and whether it is at work."""
+        return join(self.work, "ledger", "launch.json")
+
     def marker(self, stage: str, shard: int) -> str:
         return join(self.ledger(stage), f"{shard_name(shard)}.json")

@@ -15,7 +15,7 @@ import pytest
 
 from beam_jobs.quiet import quiet_beam
 from beam_jobs.servers.cache import cache_folder, making
-from beam_jobs.servers.spark import write_launcher
+from beam_jobs.servers.jars import merge_jars, write_launcher
 from beam_jobs.servers.tied import tied
 
 
@@ -54,16 +54,36 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_launcher_jar_names_its_libraries_on_lines_of_72_bytes_at_most(tmp_path: Path) -> None:
     libraries = [f"library-{number:03}.jar" for number in range(30)]
-    write_launcher(tmp_path / "job-server.jar", libraries)
+    write_launcher(tmp_path / "job-server.jar", libraries, main_class="org.example.Server")
     manifest = ZipFile(tmp_path / "job-server.jar").read("META-INF/MANIFEST.MF").decode()
     assert max(len(line) for line in manifest.split("\r\n")) <= 72
     assert manifest.replace("\r\n ", "").split("\r\n") == [
         "Manifest-Version: 1.0",
-        "Main-Class: org.apache.beam.runners.spark.SparkJobServerDriver",
+        "Main-Class: org.example.Server",
         f"Class-Path: {' '.join(libraries)}",
         "",
         "",
     ]
+
+
+def test_many_jars_become_one_that_keeps_all_services_and_no_signatures(tmp_path: Path) -> None:
+    service = "META-INF/services/org.example.Opener"
+    contents = {
+        "a": {"org/A.class": "first", service: "org.A\n", "META-INF/A.SF": "signed", "META-INF/MANIFEST.MF": "a"},
+        "b": {"org/A.class": "second", "org/B.class": "b", service: "org.B\norg.A", "module-info.class": "b"},
+    }
+    for name, files in contents.items():
+        with ZipFile(tmp_path / f"{name}.jar", "w") as jar:
+            for path, text in files.items():
+                jar.writestr(path, text)
+    merge_jars(tmp_path / "all.jar", [tmp_path / "a.jar", tmp_path / "b.jar"], main_class="org.A")
+    with ZipFile(tmp_path / "all.jar") as merged:
+        assert {name: merged.read(name).decode() for name in merged.namelist()} == {
+            "META-INF/MANIFEST.MF": "Manifest-Version: 1.0\r\nMain-Class: org.A\r\n\r\n",
+            "org/A.class": "first",
+            "org/B.class": "b",
+            service: "org.A\norg.B\n",
+        }
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ties a process to its parent")
@@ -89,6 +109,26 @@ def test_a_tied_program_gets_its_arguments_and_ends_with_its_killed_parent(
     parent.wait()
     wait_for(lambda: not child.exists() or "Z (zombie)" in (child / "status").read_text())
     parent.stdout.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_worker_program_ends_with_its_killed_runner() -> None:
+    """It waits for a runner that does not answer."""
+    worker = [sys.executable, "-m", "beam_jobs.servers.worker", "--id=1", "--provision_endpoint=127.0.0.1:9"]
+    start = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); input()"
+    runner = subprocess.Popen(
+        [sys.executable, "-c", start, *worker],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert runner.stdout is not None
+    child = Path("/proc", runner.stdout.readline().decode().strip())
+    wait_for(lambda: (child / "task").exists() and len(list((child / "task").iterdir())) > 1, seconds=60)
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: not child.exists() or "Z (zombie)" in (child / "status").read_text())
+    runner.stdout.close()
 
 
 def wait_for(condition: object, seconds: float = 10) -> None:

@@ -1,0 +1,1 @@
+"""How a run is doing, told from its folder alone."""
