@@ -11,8 +11,10 @@ REQUIRES = [
     # jobs and tables
     "apache-beam>=2.77",
     "fsspec",
+    "grpcio",
     "numpy>=1.26",
     "polars>=1.30",
+    "protobuf",
     "pyarrow>=18",
     "pyyaml",
     # pages and archives
@@ -134,6 +136,8 @@ setup(
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["pairmill = beam_jobs.cli:main"]},
+    entry_points={
+        "console_scripts": ["pairmill = beam_jobs.cli:main", "pairmill-worker = beam_jobs.servers.worker:main"],
+    },
     zip_safe=False,
 )
