@@ -229,8 +229,8 @@ def _counts(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 
 def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.fetching.blocklist import parse_blocklist
+    from beam_jobs.launch import launched_runner
     from beam_jobs.retry import retry
-    from beam_jobs.runners import choose_runner
 
     counts = retry(
         arguments.work,
@@ -238,7 +238,7 @@ def _retry(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         resolve=arguments.resolve,
         contact=arguments.contact,
         limits=fetch_limits(arguments),
-        runner=choose_runner(list(beam_flags)),
+        runner=launched_runner(arguments, beam_flags),
         blocklist=parse_blocklist(arguments.blocklist, arguments.blocklist_distance),
     )
     print("\n".join(f"{rows:>9,}  {reason}" for reason, rows in counts.most_common()))

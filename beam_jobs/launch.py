@@ -76,7 +76,7 @@ def prepare(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> Prepare
     blocked = _blocked_before(folder) if blocklist is None else blocklist.to_json()
     if "download" in stages and not _is_done(folder, "download"):
         check_blocklist(blocklist, blocked, folder.work)
-    if "recaption" in stages:
+    if "recaption" in stages and runner.name != "DataflowRunner":  # there the workers' image holds the engines
         check_engines(recipe)
     captioning = named_models(captioning)
     lineage = lineage_of(recipe, sources, scorers, bound.digests, blocked, captioning.configurations)
