@@ -64,12 +64,14 @@ def _captioned(recipe: Recipe) -> Iterator[str]:
     """The columns of a sample that captioners, rules over captions and texts made of them read."""
     section = recipe.recaption
     if section:
-        own, stored = parse_prompts(section.prompts, where="prompts"), caption_schema(similar=True).names
+        own = parse_prompts(section.prompts, where="prompts")
         before: tuple[str, ...] = ()
         for captioner in section.captioners:
             prompt = None if captioner.prompt is None else find_prompt(captioner.prompt, own)
             yield from Plan(captioner, prompt, "", before).columns
+            stored = caption_schema(captioner, similar=True).names
             yield from (name for name in columns_read(captioner.accept) if name not in stored)
+            yield from () if captioner.objects is None else (captioner.objects.detected,)
             before = (*before, captioner.label)
         made = (*before, *(text.name for text in section.texts))
         yield from (name for text in section.texts for name in text.reads if name not in made)

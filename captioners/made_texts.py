@@ -1,8 +1,8 @@
 """A sample's texts, made of its original text and its captions by the definitions of a recipe.
 
-In: definitions (schemas/recaption_texts.py), a sample's columns, a seed, its uid, an epoch. Out: by name, a text, a list
-of texts, or None where there is nothing. A job calls it once, with epoch 0; a loader calls it as often as it reads a
-sample, with the epoch at hand: the same function gives the same texts.
+In: definitions (schemas/recaption_texts.py), a sample's columns, a seed, its uid, an epoch. Out: by name, a text, a
+list of texts, or None where there is nothing. A job calls it once, with epoch 0; a loader calls it as often as it reads
+a sample, with the epoch at hand: the same function gives the same texts.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ def _chained(chain: Chain, known: _Sources, draws: Draws, tagger: Tagger | None)
         texts = [text for name in chain.sources for text in known.texts(name)]
     for step in steps:
         texts = [text for text in _step(step, texts, known, draws, tagger) if text]
+    if chain.where is not None and known.first(chain.where) is None:
+        texts = []
     if not texts and chain.otherwise is not None:
         return known.texts(chain.otherwise)[:1]
     return texts

@@ -14,6 +14,7 @@ they are known (beam_jobs/recaptioning/launching.py).
         image: true                     # the default: as the prompt says
         image_side: 336                 # pictures whose shorter side is longer are scaled down; null: as stored
         choose: first                   # of several accepted captions the one that stands for all; or most_similar
+        objects: {detected: COLUMN, vocabulary: [cat, dog]}   # what was seen, to find what is invented; optional
         accept:                         # rules over a caption's columns and the sample's; the first that fails is
           - {drop: caption_is_refusal, reason: refusal}             # the reason, and the caption stays in the table
     similarity: clip                    # the scorer whose stored embeddings captions are held against; optional
@@ -45,7 +46,7 @@ TEXTS = "texts"
 _LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KEYS = ("captioners", "similarity", "prompts", "texts", "texts_at", "seed", "columns")
 _CAPTIONER_KEYS = (
-    "label", "engine", "model", "prompt", "decoding", "input", "image", "image_side", "choose", "accept",
+    "label", "engine", "model", "prompt", "decoding", "input", "image", "image_side", "choose", "objects", "accept",
 )  # fmt: skip
 _CONSTANT = re.compile(r"'([^']*)'")
 
@@ -75,6 +76,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Objects:
+    """What captions are held against: a column of objects that were detected, and all that its detector knows."""
+
+    detected: str
+    vocabulary: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Captioner:
     """One captioner of a recipe. given: by placeholder, what fills it."""
 
@@ -88,6 +97,7 @@ class Captioner:
     choose: str
     accept: tuple[Rule, ...]
     place: Place
+    objects: Objects | None = None
 
     @property
     def kind(self) -> str:
@@ -105,6 +115,7 @@ class Captioner:
             "image": self.image,
             "image_side": self.image_side,
             "choose": self.choose,
+            **({} if self.objects is None else {"objects": asdict(self.objects)}),
             "accept": [rule.to_json() for rule in self.accept],
         }
 
@@ -208,7 +219,16 @@ def _captioner(mapping: dict[str, Any], here: Place) -> Captioner:
         choose=str(choose),
         accept=_accept(mapping.get("accept", []), here.at("accept")),
         place=here,
+        objects=_objects(mapping["objects"], here.at("objects")) if "objects" in mapping else None,
     )
+
+
+def _objects(value: Any, place: Place) -> Objects:
+    given = expect_mapping(value, place)
+    expect_keys(given, ("detected", "vocabulary"), place)
+    names = expect_list(given.get("vocabulary"), place.at("vocabulary"), filled=True)
+    known = tuple(expect_text(name, place.at("vocabulary").at(number)) for number, name in enumerate(names))
+    return Objects(expect_text(given.get("detected"), place.at("detected")), known)
 
 
 def _decoding(value: Any, place: Place) -> Decoding:

@@ -7,6 +7,7 @@ made above.
     - as: sub_captions                  # a chain: the sources' texts, and what is done to them in turn
       of: [long]
       steps: [split, {merge: {count: 8, most: 3, consecutive: 0.5}}]
+      where: judge                      # a source that must be there, such as a judge's accepted answer; optional
       otherwise: text                   # the source that stands in where nothing is left; optional
     - as: recap                         # a draw: with the probability p_original the original, else the other;
       p_original: 0.8                   # whichever is there where one is not
@@ -75,11 +76,12 @@ class Chain:
     steps: tuple[TextStep, ...]
     otherwise: str | None
     place: Place
+    where: str | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
         sheared = [step.value for step in self.steps if step.verb == "shear"]
-        return (*self.sources, *sheared, *([self.otherwise] if self.otherwise else []))
+        return (*self.sources, *sheared, *(name for name in (self.where, self.otherwise) if name))
 
     def kind(self, known: Mapping[str, str]) -> str:
         """Whether it is one text or many, of sources of these kinds."""
@@ -93,7 +95,8 @@ class Chain:
 
     def to_json(self) -> dict[str, Any]:
         steps = [step.to_json() for step in self.steps]
-        return {"as": self.name, "of": list(self.sources), "steps": steps, "otherwise": self.otherwise}
+        where = {} if self.where is None else {"where": self.where}
+        return {"as": self.name, "of": list(self.sources), "steps": steps, **where, "otherwise": self.otherwise}
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,11 @@ def _definition(mapping: dict[str, Any], here: Place) -> Definition:
     if len(forms) != 1:
         raise here.refusal("expected one of `of`, `p_original`, `one_of`, `template`")
     if forms == ["of"]:
-        expect_keys(mapping, ("as", "of", "steps", "otherwise"), here)
-        otherwise = None if mapping.get("otherwise") is None else _source(mapping["otherwise"], here.at("otherwise"))
-        return Chain(name, _sources(mapping["of"], here.at("of")), _steps(mapping, here), otherwise, here)
+        expect_keys(mapping, ("as", "of", "steps", "where", "otherwise"), here)
+        where, otherwise = (
+            None if mapping.get(key) is None else _source(mapping[key], here.at(key)) for key in ("where", "otherwise")
+        )
+        return Chain(name, _sources(mapping["of"], here.at("of")), _steps(mapping, here), otherwise, here, where)
     if forms == ["p_original"]:
         expect_keys(mapping, ("as", "p_original", "original", "other"), here)
         share = mapping["p_original"]

@@ -28,6 +28,11 @@ from beam_jobs.recaptioning.plans import Plan
 from captioners.checks import COLUMNS as CHECKS
 from captioners.checks import Said as Checked
 from captioners.checks import check_captions
+from captioners.judging import COLUMNS as JUDGEMENTS
+from captioners.judging import PROMPT as JUDGE
+from captioners.judging import judgements
+from captioners.objects import COLUMNS as OBJECTS
+from captioners.objects import Vocabulary, check_objects
 from filters.language import detect
 from filters.rules import judge
 from schemas.reasons import KEPT
@@ -41,16 +46,24 @@ _FACTS = {**CHECKS, LANGUAGE: pa.string(), LANGUAGE_SCORE: pa.float32()}
 _PREFIX = "caption_"
 
 
-def caption_schema(*, similar: bool) -> pa.Schema:
+def caption_schema(captioner: Captioner, *, similar: bool) -> pa.Schema:
     """The columns of a caption that rules may read, beside those of its sample."""
-    facts = {**_FACTS, **(dict.fromkeys(SIMILARITIES, pa.float32()) if similar else {})}
-    return pa.schema([(TEXT, pa.string()), (FINISH, pa.string()), *facts.items()])
+    return pa.schema([(TEXT, pa.string()), (FINISH, pa.string()), *_facts(captioner, similar=similar).items()])
+
+
+def _facts(captioner: Captioner, *, similar: bool) -> dict[str, pa.DataType]:
+    return {
+        **_FACTS,
+        **(JUDGEMENTS if captioner.prompt == JUDGE else {}),
+        **(OBJECTS if captioner.objects is not None else {}),
+        **(dict.fromkeys(SIMILARITIES, pa.float32()) if similar else {}),
+    }
 
 
 def sidecar_schema(captioner: Captioner, *, similar: bool) -> pa.Schema:
     """The columns of a captioner's sidecar."""
     label, texts = captioner.label, pa.list_(pa.string())
-    facts = [field for field in caption_schema(similar=similar) if field.name not in (TEXT, FINISH)]
+    facts = _facts(captioner, similar=similar)
     return pa.schema(
         [
             ("uid", pa.string()),
@@ -67,7 +80,7 @@ def sidecar_schema(captioner: Captioner, *, similar: bool) -> pa.Schema:
             (f"{label}_digest", pa.string()),
             (f"{label}_tokens_in", pa.int32()),
             (f"{label}_tokens_out", pa.int32()),
-            *((f"{label}_{field.name.removeprefix(_PREFIX)}", field.type) for field in facts),
+            *((f"{label}_{name.removeprefix(_PREFIX)}", kind) for name, kind in facts.items()),
         ]
     )
 
@@ -77,7 +90,7 @@ def training_columns(captioner: Captioner, *, similar: bool) -> list[str]:
     label = captioner.label
     several = [f"{label}_captions", *([f"{label}_similarities"] if similar else [])]
     made_by = [f"{label}_reason", f"{label}_model", f"{label}_prompt"]
-    told = [f"{label}_{name.removeprefix(_PREFIX)}" for name in (*_FACTS, *(SIMILARITIES if similar else ()))]
+    told = [f"{label}_{name.removeprefix(_PREFIX)}" for name in _facts(captioner, similar=similar)]
     return [label, *(several if captioner.kind != "string" else []), *made_by, *told]
 
 
@@ -124,18 +137,27 @@ def judge_captions(
     ]
     languages = detect(texts)
     columns: dict[str, Any] = {TEXT: pa.array(texts, pa.string()), FINISH: pa.array(finishes, pa.string())}
-    facts = check_captions(checked)
-    columns |= {name: facts[name] for name in facts.column_names}
+    columns |= _columns(check_captions(checked))
     columns[LANGUAGE] = pa.array([code for code, _ in languages], pa.string())
     columns[LANGUAGE_SCORE] = pa.array([score for _, score in languages], pa.float32())
+    beside = samples.take(pa.array(rows, pa.int64()))
+    captioner = plan.captioner
+    if captioner.prompt == JUDGE:
+        columns |= _columns(judgements(texts))
+    if captioner.objects is not None:
+        seen = beside[captioner.objects.detected].to_pylist()
+        columns |= _columns(check_objects(texts, seen, Vocabulary(captioner.objects.vocabulary)))
     if similarities is not None:
         columns |= {name: pa.array(values, pa.float32()) for name, values in similarities.items()}
-    beside = samples.take(pa.array(rows, pa.int64()))
     wanted = {name: beside[name] for name in beside.column_names if name not in columns}
     table = pa.table({**columns, **wanted})
-    ruled = judge(table, plan.captioner.accept).to_pylist()
+    ruled = judge(table, captioner.accept).to_pylist()
     reasons = [reason if text.strip() else "caption_empty" for text, reason in zip(texts, ruled, strict=True)]
     return Judged(pa.table(columns), np.asarray(rows, np.int64), reasons)
+
+
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return {name: table[name] for name in table.column_names}
 
 
 def texts_of(said: Sequence[Said]) -> list[str]:

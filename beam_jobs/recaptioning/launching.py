@@ -103,7 +103,7 @@ def plan_captioning(recipe: Recipe, scorers: Sequence[Scorer], known: pa.Schema)
     read: dict[str, None] = {}
     for captioner in section.captioners:
         plan = _plan(captioner, own, tuple(plan.label for plan in plans), known)
-        rules = caption_schema(similar=similar)
+        rules = caption_schema(captioner, similar=similar)
         beside = [column for column in known if column.name not in rules.names]
         check_steps(captioner.accept, pa.schema([*rules, *beside]), at="accept")
         if captioner.choose == "most_similar" and not similar:
@@ -114,7 +114,7 @@ def plan_captioning(recipe: Recipe, scorers: Sequence[Scorer], known: pa.Schema)
                 raise captioner.place.refusal(f"the column {column.name!r} is there already; give another label")
         columns += made
         ruled = [name for name in columns_read(captioner.accept) if name not in rules.names]
-        read.update(dict.fromkeys([*plan.columns, *ruled]))
+        read.update(dict.fromkeys([*plan.columns, *ruled, *_detected(captioner, known)]))
         plans.append(plan)
     whole = pa.schema(columns)
     kinds = text_kinds(recipe, known)
@@ -169,6 +169,18 @@ def _plan(captioner: Captioner, own: Mapping[str, Prompt], before: tuple[str, ..
                     .refusal(f"no column and no earlier captioner {source.name!r}; known: {exist}")
                 )
     return plan
+
+
+def _detected(captioner: Captioner, known: pa.Schema) -> list[str]:
+    """The column of objects that were seen, if the captioner's captions are held against one."""
+    if captioner.objects is None:
+        return []
+    name, place = captioner.objects.detected, captioner.place.at("objects").at("detected")
+    if name not in known.names:
+        raise place.refusal(f"no column {name!r}: nothing makes it; known: {', '.join(known.names)}")
+    if known.field(name).type not in (pa.string(), pa.list_(pa.string())):
+        raise place.refusal(f"expected a column of names; {name!r} is {known.field(name).type}")
+    return [name]
 
 
 def _prompt(captioner: Captioner, own: Mapping[str, Prompt], *, takes_prompt: bool) -> Prompt | None:

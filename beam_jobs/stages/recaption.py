@@ -114,9 +114,10 @@ def _ask(
 
 
 def _samples(plan: Plan, rows: KeptRows) -> pa.Table:
-    """The columns of samples that a captioner's rules read."""
-    own = caption_schema(similar=True).names
-    return rows.columns.select([name for name in columns_read(plan.captioner.accept) if name not in own])
+    """The columns of samples that a captioner's rules and checks read."""
+    own, objects = caption_schema(plan.captioner, similar=True).names, plan.captioner.objects
+    read = [name for name in columns_read(plan.captioner.accept) if name not in own]
+    return rows.columns.select(list(dict.fromkeys([*read, *([objects.detected] if objects is not None else [])])))
 
 
 def _accepted(table: pa.Table, rows: KeptRows, label: str) -> list[list[str]]:

@@ -67,6 +67,11 @@ def test_what_is_missing_has_a_stand_in() -> None:
     assert made("[{as: made, of: none, otherwise: text}]") == {"made": "A dog on a beach"}
 
 
+def test_a_chain_may_want_another_source_to_be_there() -> None:
+    texts = "[{as: a, of: long, steps: [first_sentence], where: none, otherwise: text}, {as: b, of: text, where: long}]"
+    assert made(texts) == {"a": "A dog on a beach", "b": "A dog on a beach"}
+
+
 def test_templates_take_the_chosen_caption_and_nothing_where_one_is_missing() -> None:
     texts = "[{as: one, template: '{text}: {several}'}, {as: other, template: '{text} {none}'}]"
     assert made(texts) == {"one": "A dog on a beach: second", "other": None}

@@ -178,13 +178,22 @@ Recaption = Callable[..., int]
 def recaption(recap_recipe: Path, server: Server) -> Recaption:
     """Runs stages of the recipe over a work folder that was scored before."""
 
-    def run(work: Path, *flags: str, recipe: Path = recap_recipe, stages: str = "select:write") -> int:
+    def run(work: Path, *flags: str, recipe: Path = recap_recipe, stages: str = "recaption:write") -> int:
         return main(["run", f"--recipe={recipe}", f"--work={work}", f"--stages={stages}", server.captioner, *flags])
 
     return run
 
 
+@pytest.fixture(scope="session")
+def selected_once(undisturbed: Path, recap_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that another recipe has taken through all stages, and this one as far as its selection."""
+    work = shutil.copytree(undisturbed, tmp_path_factory.mktemp("selected") / "work")
+    engine = "--captioner=*={engine: endpoint, model: served, urls: ['http://127.0.0.1:1/v1']}"
+    assert main(["run", f"--recipe={recap_recipe}", f"--work={work}", "--stages=select", engine]) == 0
+    return Path(work)
+
+
 @pytest.fixture
-def scored(undisturbed: Path, tmp_path: Path) -> Path:
-    """A copy of a run that another recipe has taken through all stages."""
-    return Path(shutil.copytree(undisturbed, tmp_path / "work"))
+def selected(selected_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(selected_once, tmp_path / "work"))
