@@ -14,7 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_jobs.accounting import DoShards, Job
+from beam_jobs.accounting import DoShards, HandOut, Job
 from beam_jobs.fetching.addresses import parse_resolve
 from beam_jobs.fetching.blocklist import BLOCKLIST, Blocklist, check_blocklist
 from beam_jobs.progress import say, watching
@@ -58,7 +58,7 @@ def retry(
         with runner, watching("retry", [ledger], shards=len(todo), before=0):
             pipeline = beam.Pipeline(options=runner.options(job="retry"))
             jobs = [Job(DownloadTask(work, marker.ticket.shard, options, again), (marker.ticket,)) for marker in todo]
-            pipeline | beam.Create(jobs) | DoShards(work, download_shard)
+            pipeline | HandOut(jobs) | DoShards(work, download_shard)
             runner.wait(pipeline)
     after = ledger.markers()
     ledger.finish(replace(manifest, markers=tuple(after.values())))

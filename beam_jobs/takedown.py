@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import apache_beam as beam
 import pyarrow as pa
 
-from beam_jobs.accounting import DoShards, Job
+from beam_jobs.accounting import DoShards, HandOut, Job
 from beam_jobs.known.taken_down import REASON, find_gone
 from beam_jobs.progress import say
 from beam_jobs.runners import BeamRunner
@@ -71,7 +71,7 @@ def take_down(work: str, recipe: Recipe, *, file: str, by: str, runner: BeamRunn
                 Job(TakedownTask(work, recipe.name, shard, digest, marker.tally), (tickets[shard],))
                 for shard, marker in todo.items()
             ]
-            pipeline | beam.Create(jobs) | DoShards(work, take_down_shard)
+            pipeline | HandOut(jobs) | DoShards(work, take_down_shard)
             runner.wait(pipeline)
     after = ledger.markers()
     finish_dataset(RunFolder(work), recipe, [marker.tally for marker in after.values()])

@@ -1,12 +1,12 @@
 """What a run takes at scale: constants for `pairmill plan`, its prediction held against a run, and workers.
 
-    constants   recipe `base` on 1,000 and 10,000 pairs of the embedded world, stage by stage, and every scorer and
+    constants   recipe `base` on 4,000 and 20,000 pairs of the embedded world, stage by stage, and every scorer and
                 grouper alone: written to beam_jobs/planning/constants.yaml (--write FILE for another, - for none)
     workers     the stages download and score on photographs: two local workers on two cores beside one on one core,
                 and Beam in one process beside the same functions called in a loop; alternated, one thread a library
     prediction  what the plan says of a run of 100,000 pairs on this machine, beside what it takes (--pairs 0: neither)
 
-Usage: python bench/bench_scale.py [--sizes 1000 10000] [--pairs 100000] [--world FOLDER] [--rounds 2] [--write FILE]
+Usage: python bench/bench_scale.py [--sizes 4000 20000] [--pairs 100000] [--world FOLDER] [--rounds 2] [--write FILE]
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def hold_against(pairs: int, constants: dict[str, Any], folder: Path, world: Pat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs=2, type=int, default=[1_000, 10_000], help="pairs that constants are made of")
+    parser.add_argument("--sizes", nargs=2, type=int, default=[4_000, 20_000], help="pairs that constants are made of")
     parser.add_argument("--pairs", type=int, default=100_000, help="of the run that is predicted; 0 for none")
     parser.add_argument("--world", type=Path, help="a world of that many pairs, already written")
     parser.add_argument("--rounds", type=int, default=2)
