@@ -39,8 +39,8 @@ if ! "$venv/bin/python" -c "$fits" >/dev/null 2>&1; then
     "$uv" venv --quiet --python "$python" "$venv"
 fi
 "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --requirement "$lock"
-if ! said=$("$venv/bin/python" -c 'import vllm' 2>&1); then
-    echo "vLLM was installed in $venv and cannot be imported: $(printf '%s\n' "$said" | tail -n 1)" >&2
+if ! said=$("$venv/bin/python" -c 'import ctypes, vllm; ctypes.CDLL("libnuma.so.1")' 2>&1); then
+    echo "vLLM was installed in $venv and cannot be used (Debian: apt-get install libnuma1): $(printf '%s\n' "$said" | tail -n 1)" >&2
     exit 1
 fi
 echo "$venv/bin/python"
