@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from apache_beam.runners.portability.abstract_job_service import AbstractJobServ
 from schemas.refusal import HandedOver, JobFailed
 
 _SAID_LINES = 5
+_ERRORS = ("Exception", "Caused by:", "Error", "ERROR")
 
 
 class SparkClusterOptions(PipelineOptions):
@@ -101,22 +103,23 @@ def submit_or_hand_over(options: PipelineOptions) -> None:
         raise HandedOver(f"the next stage's job is {jar}; after `spark-submit` has run it, the same command goes on")
     settings = [argument for setting in cluster.spark_conf or () for argument in ("--conf", setting)]
     try:
-        done = subprocess.run(
-            [*shlex.split(cluster.spark_submit), *settings, jar],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        status, reason = _run([*shlex.split(cluster.spark_submit), *settings, jar])
     finally:
         os.remove(jar)
-    if done.returncode != 0:
-        raise JobFailed(f"spark-submit ended with status {done.returncode}: {_reason(done.stdout)}")
+    if status != 0:
+        raise JobFailed(f"spark-submit ended with status {status}: {reason}")
 
 
-def _reason(said: str) -> str:
-    """The first line that names an error, or the last ones."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("Exception", "Caused by:", "Error", "ERROR"))]
-    return errors[-1] if errors else " / ".join(lines[-_SAID_LINES:])
+def _run(command: list[str]) -> tuple[int, str]:
+    """A program's status, and of what it said the last line that names an error, or the last ones."""
+    last, error = deque[str](maxlen=_SAID_LINES), ""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as program:
+        assert program.stdout is not None
+        for line in map(str.strip, program.stdout):
+            if line:
+                last.append(line)
+            if line.startswith(_ERRORS):
+                error = line
+    return program.returncode, error or " / ".join(last)
