@@ -103,7 +103,7 @@ class WatRows:
         words = _strings(filled)
         licences = _strings([page.licence for page in self._pages]).take(at)
         columns = {
-            "uid": _strings([_md5(f"{text}{url}".encode()).hexdigest() for text, url in pairs]),
+            "uid": _hexadecimal([_md5(f"{text}{url}".encode()).digest() for text, url in pairs]),
             "url": _strings(self._urls),
             "text": words,
             "clean_text": clean_alts(filled, words),
@@ -161,6 +161,13 @@ class WatRows:
 
 def _strings(values: Sequence[Any]) -> pa.Array:
     return pa.array(values, pa.string())
+
+
+def _hexadecimal(digests: Sequence[bytes]) -> pa.Array:
+    """Digests of 16 bytes as text, spelled all at once."""
+    spelled = b"".join(digests).hex().encode()
+    ends = np.arange(0, len(spelled) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(digests), pa.py_buffer(ends), pa.py_buffer(spelled))
 
 
 def _pixels(value: object) -> int | None:

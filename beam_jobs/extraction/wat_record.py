@@ -31,9 +31,9 @@ _LINKS = re.compile(_PLACE + _TAIL)
 _TOLD = re.compile(_PLACE + rb'(?:, ?"url": ?"[^"\\}]*"(?=\}))?' + _TAIL)
 # One byte is one object in CPython, so that a look at the object mostly tells; where it does not, parsing does.
 BARE = bytes([0x7D])
-_LINKS_KEY = re.compile(rb'"Links": ?\[')
+_LINKS_KEY = b'"Links":['
+_SPACED_LINKS_KEY = b'"Links": ['
 _HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"})
-_HEADER_MARKS = (b"robots", b"tdm-res", b"language")
 
 
 Spelled = bytes | bytearray
@@ -67,37 +67,37 @@ class _Meta(msgspec.Struct, gc=False):
     content: str | None = None
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     title: Any = msgspec.field(default=None, name="Title")
     base: Any = msgspec.field(default=None, name="Base")
     metas: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Metas")
     links: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Link")
 
 
-class _Html(msgspec.Struct):
+class _Html(msgspec.Struct, gc=False):
     links: msgspec.Raw = msgspec.field(name="Links")
     head: _Head | None = msgspec.field(default=None, name="Head")
 
 
-class _Response(msgspec.Struct):
+class _Response(msgspec.Struct, gc=False):
     html: _Html = msgspec.field(name="HTML-Metadata")
     headers: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Headers")
 
 
-class _Payload(msgspec.Struct):
+class _Payload(msgspec.Struct, gc=False):
     response: _Response = msgspec.field(name="HTTP-Response-Metadata")
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, gc=False):
     target: str = msgspec.field(name="WARC-Target-URI")
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     payload: _Payload = msgspec.field(name="Payload-Metadata")
     header: _Header = msgspec.field(name="WARC-Header-Metadata")
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, gc=False):
     envelope: _Envelope = msgspec.field(name="Envelope")
 
 
@@ -116,11 +116,15 @@ def image_links(data: Spelled, begin: int, end: int, *, with_text: bool = True) 
 
 def page_beside(data: Spelled, begin: int, end: int, *, agent: str) -> WatPage:
     """What a record says beside its links; ValueError where it is not laid out as expected."""
-    opening = _LINKS_KEY.search(data, begin, end)
-    if opening is None:
+    key = _LINKS_KEY
+    stop = data.find(key, begin, end)
+    if stop < 0:
+        key = _SPACED_LINKS_KEY
+        stop = data.find(key, begin, end)
+    if stop < 0:
         raise ValueError("the record has no links")
-    stop = opening.end()
-    return _page(_record(bytes(data[begin:stop] + data[data.rfind(b"]", stop, end) : end])), agent)
+    stop += len(key)
+    return _page(_record(data[begin:stop] + data[data.rfind(b"]", stop, end) : end]), agent)
 
 
 def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[bytes]]:
@@ -142,7 +146,7 @@ def parse_links(links: Sequence[bytes]) -> list[Link]:
     return parsed
 
 
-def _record(content: bytes) -> _Record:
+def _record(content: Spelled) -> _Record:
     try:
         return _decode_record(content)
     except msgspec.MsgspecError as error:
@@ -217,7 +221,7 @@ def _meta_read(spelled: str, agent: str) -> str | None:
 def _headers(spelled: bytes) -> dict[str, list[str]]:
     """The response headers that are read, by lower-case name."""
     lower = spelled.lower()
-    if not any(mark in lower for mark in _HEADER_MARKS):
+    if not (b"robots" in lower or b"tdm-res" in lower or b"language" in lower):
         return {}
     found = json.loads(spelled)
     return {
