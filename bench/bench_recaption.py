@@ -136,10 +136,9 @@ def main() -> int:
         take_hold()
         try:
             engine = held_engine(options, make_engine)
-            bare_loop(engine, requests[:32])
-            ratios = [
-                _round(number, work, folder, recipe, captioning, engine, requests) for number in range(given.rounds)
-            ]
+            # Round 0 warms both up, and is not counted.
+            rounds = range(given.rounds + 1)
+            ratios = [_round(number, work, folder, recipe, captioning, engine, requests) for number in rounds][1:]
         finally:
             let_go()
     ratio = statistics.median(ratios)
@@ -174,7 +173,7 @@ def _round(
     assert tally.numbers["asked"] == tally.numbers["captions"] == len(said) == len(requests)
     ratio = seconds["bare"] / seconds["stage"]
     rates = ", ".join(f"{which} {len(requests) / seconds[which]:.1f}/s" for which in ("stage", "bare"))
-    print(f"round {number + 1}: {rates}, ratio {ratio:.3f}", flush=True)
+    print(f"round {number}: {rates}, ratio {ratio:.3f}", flush=True)
     return ratio
 
 
