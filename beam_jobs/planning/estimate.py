@@ -17,6 +17,11 @@ from beam_jobs.planning.workload import Load, loads
 from schemas.recipe import Recipe
 
 GB = 1e9
+# Stages of one task, which the launching process does by itself.
+LOCAL = ("report",)
+# Names of shards have five digits, and what reads {00000..99999} sees no more.
+MOST_SHARDS = 100_000
+_NUMBERED = {"download": "rows_per_shard", "write": "samples_per_shard"}
 HOUR = 3600.0
 
 
@@ -80,6 +85,9 @@ class Plan:
         for stage in self.stages:
             if stage.unmeasured:
                 found.append(f"{stage.stage}: not counted, since nothing measured it: {', '.join(stage.unmeasured)}")
+            if stage.stage in _NUMBERED and stage.shards > MOST_SHARDS:
+                raised = f"raise the recipe's {stage.stage}.{_NUMBERED[stage.stage]}"
+                found.append(f"{stage.stage}: {stage.shards:,.0f} shards are more than {MOST_SHARDS:,}; {raised}")
             if memory is not None and stage.memory > memory:
                 found.append(
                     f"{stage.stage}: {self.machines.workers} processes hold {stage.memory / GB:.1f} GB, a machine has "
@@ -92,8 +100,11 @@ def plan_run(
     recipe: Recipe, pairs: int, machines: Machines, *, constants: Constants, prices: Prices, settings: Settings
 ) -> Plan:
     """The plan of a run of so many pairs."""
+    alone = Machines(1, machines.cores, machines.memory, processes=1)
     work = loads(recipe, pairs, constants, settings, gpus=machines.gpus > 0)
-    stages = tuple(_stage(load, machines, constants, prices, settings) for load in work)
+    stages = tuple(
+        _stage(load, alone if load.stage in LOCAL else machines, constants, prices, settings) for load in work
+    )
     return Plan(recipe.name, pairs, machines, prices, settings, constants, constants.start, stages)
 
 

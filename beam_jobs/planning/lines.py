@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from beam_jobs.planning.estimate import GB, HOUR, Plan, StagePlan
+from beam_jobs.planning.estimate import GB, Plan, StagePlan
 from beam_jobs.report.display import duration, file_size, number
 
 _HEAD = (
@@ -73,7 +73,7 @@ def estimate_json(plan: Plan) -> dict[str, Any]:
         "measured": dict(plan.constants.measured),
         "seconds": plan.seconds,
         "start": plan.start,
-        "machine_hours": plan.machines.count * plan.seconds / HOUR,
+        "machine_hours": sum(stage.machine_hours for stage in plan.stages),
         "stored_gb": plan.stored / GB,
         "dollars": plan.dollars,
         "remarks": list(plan.remarks),

@@ -183,6 +183,17 @@ def test_processes_that_do_not_fit_a_machine_are_told(constants: Constants) -> N
     assert plan_of(constants, machines="4x10:16GB").remarks == ()
 
 
+def test_more_shards_than_names_have_digits_for_are_told(constants: Constants) -> None:
+    said = "download: 900,000 shards are more than 100,000; raise the recipe's download.rows_per_shard"
+    assert plan_of(constants, pairs=10**9).remarks == (said,)
+
+
+def test_the_report_is_made_by_one_machine(constants: Constants) -> None:
+    report = next(each for each in plan_of(constants).stages if each.stage == "report")
+    assert report.seconds == pytest.approx(1 + 10 * 10)
+    assert report.machine_hours == pytest.approx(101 / 3600)
+
+
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_has_a_plan(name: str) -> None:
     constants = load_constants(packaged_constants())
