@@ -39,8 +39,7 @@ class Joiner:
             plain = _PLAIN.fullmatch(link)
             if plain is not None:
                 first, rest = plain.groups()
-                prefix = self._prefixes.get(first)
-                return (self._prefix(first) if prefix is None else prefix) + rest
+                return (self._prefixes.get(first) or self._prefix(first)) + rest
         self.odd = True
         return join_as_cc2dataset(self._base, link)
 

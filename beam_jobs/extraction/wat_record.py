@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -39,8 +38,7 @@ _HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"
 Spelled = bytes | bytearray
 
 
-@dataclass(slots=True)
-class WatPage:
+class WatPage(msgspec.Struct, gc=False):
     """What a record says of its page."""
 
     url: str
