@@ -16,6 +16,7 @@ from typing import Any
 
 from beam_jobs.servers.assembling import assemble
 from beam_jobs.servers.cache import cache_folder, making
+from beam_jobs.servers.environments import check_environment, environment_options
 from beam_jobs.servers.missing import ProgramMissing
 from schemas.refusal import Refusal
 
@@ -95,7 +96,7 @@ def check_flink(given: Mapping[str, Any], flags: Sequence[str]) -> None:
     where = f"--flink_master {master}"
     if given["parallelism"] == -1:
         raise Refusal(f"{where}: expected --parallelism N, the task slots to use; none given, and Flink would use 1")
-    _check_workers(given, where=where)
+    check_environment(given, where=where)
 
 
 def _check_executable(path: str, given: Mapping[str, Any], flags: Sequence[str]) -> None:
@@ -105,15 +106,7 @@ def _check_executable(path: str, given: Mapping[str, Any], flags: Sequence[str])
         )
     if "://" in path or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise Refusal(f"--output_executable_path {path}: expected a file in a folder of this machine")
-    _check_workers(given, where="--output_executable_path")
-
-
-def _check_workers(given: Mapping[str, Any], *, where: str) -> None:
-    if not given["environment_type"] or given["environment_type"] == "LOOPBACK":
-        raise Refusal(
-            f"{where}: expected --environment_type EXTERNAL, PROCESS or DOCKER, {given['environment_type'] or 'none'} "
-            "given; the cluster's machines need Python workers"
-        )
+    check_environment(given, where="--output_executable_path")
 
 
 def flink_options(given: Mapping[str, Any], flags: Sequence[str], tell: Callable[[str], None]) -> Iterator[str]:
@@ -124,11 +117,12 @@ def flink_options(given: Mapping[str, Any], flags: Sequence[str], tell: Callable
     version = given["flink_version"] if _is_given("--flink_version", flags) else ASSEMBLED_FLINK
     yield f"--flink_master={master}"
     yield f"--flink_version={version}"
+    yield from environment_options(given)
     parallelism = given["parallelism"]
     if parallelism == -1 and not executable:
         parallelism = os.cpu_count() or 1
         yield f"--parallelism={parallelism}"
-    if not given["flink_conf_dir"]:
+    if not given["flink_conf_dir"] and not executable:
         yield f"--flink_conf_dir={configuration_folder(master, parallelism)}"
     if not given["flink_job_server_jar"]:
         yield f"--flink_job_server_jar={find_flink_jar(version, tell)}"

@@ -52,17 +52,20 @@ def test_flinks_local_cluster_gives_the_same_bytes_and_counts(
         ),
         (
             ["--flink_master=http://flink:8081", "--parallelism=8"],
-            "--flink_master http://flink:8081: expected --environment_type EXTERNAL, PROCESS or DOCKER, none "
-            "given; the cluster's machines need Python workers",
+            "--flink_master http://flink:8081: expected --environment_type DOCKER, EXTERNAL, PROCESS; none given",
         ),
         (
             ["--output_executable_path=stage.jar", "--environment_type=LOOPBACK"],
-            "--output_executable_path: expected --environment_type EXTERNAL, PROCESS or DOCKER, LOOPBACK given; the "
-            "cluster's machines need Python workers",
+            "--output_executable_path: expected --environment_type DOCKER, EXTERNAL, PROCESS; LOOPBACK given",
         ),
         (
             ["--output_executable_path=stage.jar", "--flink_master=[local]"],
             "--output_executable_path: the master is an option of `flink run`; --flink_master does nothing here",
+        ),
+        (
+            ["--flink_master=flink:8081", "--parallelism=8", "--environment_type=EXTERNAL"],
+            "--environment_type EXTERNAL: expected --environment_config HOST:PORT of each machine's worker pool, none "
+            "given",
         ),
         (["--parallelism=0"], "--parallelism 0: expected 1 or more"),
         (["--flink_job_server_jar=gone.jar"], "--flink_job_server_jar gone.jar: no such file"),
