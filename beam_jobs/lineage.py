@@ -33,7 +33,7 @@ VERSIONS = {
     "extract": 2,
     "corpus": 1,
     "preselect": 1,
-    "download": 2,
+    "download": 3,
     "score": 1,
     "group": 2,
     "select": 1,

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from beam_jobs.fetching.alarm import within
 from beam_jobs.fetching.budget import ByteBudget
 from beam_jobs.fetching.commons import Commons
 from beam_jobs.fetching.exchange import Exchange, Trail
@@ -98,7 +99,7 @@ class Client:
             turn = await self._turn(target, trail)
             end = end or time.monotonic() + options.deadline
             try:
-                return await asyncio.wait_for(self._follow(target, trail, turn), max(end - time.monotonic(), 0.001))
+                return await within(max(end - time.monotonic(), 0.001), self._follow(target, trail, turn))
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - failure_of raises what no network can cause

@@ -18,6 +18,8 @@ from dataclasses import asdict
 from functools import lru_cache, partial
 from typing import BinaryIO
 
+import msgspec
+
 from schemas.download import DownloadSection
 from schemas.reasons import Failed
 
@@ -67,7 +69,7 @@ def main() -> None:
             facts = {"reason": failed.reason, "message": failed.message}
         except Exception as error:  # noqa: BLE001 - a decoder's own defect: the row gets its reason from it
             facts = {"reason": "decode_error", "message": f"{type(error).__name__}: {error}"[:300]}
-        text = json.dumps(facts).encode()
+        text = msgspec.json.encode(facts)
         put(places[place], stored)
         _write_all(answers, FRAME.pack(len(text), len(stored), place) + text)
 

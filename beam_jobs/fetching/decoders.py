@@ -26,7 +26,7 @@ from schemas.reasons import Failed
 _lock = threading.Lock()
 _shared: dict[tuple[int, int, float], DecoderPool] = {}
 # On their way to a process: as many as keep it busy for a moment, by what the last ones took, and never fewer than two.
-_AHEAD_SECONDS = 0.06
+_AHEAD_SECONDS = 0.2
 _AHEAD_BYTES = 8_388_608
 
 
@@ -82,7 +82,7 @@ class _Line:
         self._sent: deque[Job] = deque()
         self._ending = False
         self._begun = 0.0
-        self._each = _AHEAD_SECONDS  # seconds that an image took lately
+        self._each = _AHEAD_SECONDS / 2  # seconds that an image took lately
 
     def step(self) -> bool:
         """Sends what may be sent, then waits for answers; False once there is nothing left and never will be."""

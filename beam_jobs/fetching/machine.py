@@ -15,6 +15,7 @@ import struct
 import tempfile
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from schemas.refusal import Refusal
@@ -110,5 +111,6 @@ def _read(times: int, place: int) -> float:
     return value if value - time.monotonic() < _LONGEST else 0.0
 
 
+@lru_cache(maxsize=4096)
 def _number(host: str) -> int:
     return int.from_bytes(hashlib.sha256(host.encode("utf-8", "surrogatepass")).digest()[:8], "big")

@@ -25,9 +25,10 @@ _INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "lanczos4": cv2.INTER_LANCZOS4,
 }
-# (pixels a side for each pixel wanted, up to: samples a side), so that results stay alike to 0.99 (SSIM).
-_SAMPLES_A_SIDE = ((2.4, 2), (3.6, 3), (6.6, 4))
-_WORTH_IT = 1.8
+# (pixels a side for each pixel wanted, up to: samples a side), so that results stay alike to 0.99 (SSIM); 0 where no
+# number of samples gives that.
+_SAMPLES_A_SIDE = ((1.85, 0), (2.2, 2), (2.6, 0), (3.6, 3), (6.6, 4))
+_NEARLY_THREE = (2.95, 3.05)
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,14 @@ def average_to(pixels: Pixels, width: int, height: int) -> Pixels:
     """Very nearly what INTER_AREA gives, for a shrunk photograph, in half its time or less.
 
     Each pixel becomes the mean of 2 x 2 to 4 x 4 linearly interpolated samples. One pixel apart they would give an
-    area's mean exactly; a little further apart they leave next to nothing out.
+    area's mean exactly; a little further apart they leave next to nothing out. A mean of 3 x 3 pixels is an area's own
+    where three are to become one.
     """
     ratio = max(pixels.shape[1] / width, pixels.shape[0] / height)
     side = next((side for most, side in _SAMPLES_A_SIDE if ratio <= most), 0)
-    if ratio < _WORTH_IT or not side:
+    if _NEARLY_THREE[0] < ratio < _NEARLY_THREE[1]:
+        return scale_to(cv2.blur(pixels, (3, 3)), width, height, "linear")
+    if not side:
         return scale_to(pixels, width, height, "area")
     samples = scale_to(pixels, side * width, side * height, "linear")
     if side == 3:

@@ -50,7 +50,7 @@ class Rules:
 
     def allows(self, path: str) -> bool:
         """Whether a path with its query may be fetched: the longest matching line decides, allow wins a tie."""
-        if path == "/robots.txt":
+        if not self.lines or path == "/robots.txt":
             return True
         path = normal_path(path)
         best: tuple[int, bool] = (-1, True)

@@ -34,6 +34,8 @@ class Reservations:
 
     def reserve(self, path: str) -> bool:
         """Whether a path, with its query, is reserved."""
+        if not self.rules:
+            return False
         path = normal_path(path)
         return next((not rule.allowed for rule in self.rules if rule.matches(path)), False)
 

@@ -12,7 +12,7 @@ import ada_url
 from beam_jobs.fetching.addresses import ResolveRule, is_numeric, rule_for, why_refused
 from schemas.reasons import Failed
 
-_DEFAULT_PORTS = {"http:": 80, "https:": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ def parse_target(url: str, rules: tuple[ResolveRule, ...], *, base: str | None =
         parsed = ada_url.URL(url.strip(), base=base) if base is not None else ada_url.URL(url.strip())
     except (ValueError, UnicodeError) as error:
         raise Failed("invalid_url", f"not a URL: {url[:200]!r}") from error
-    if parsed.protocol not in _DEFAULT_PORTS:
-        raise Failed("unsupported_scheme", f"scheme {parsed.protocol[:40]!r} is neither http nor https")
     href = parsed.href
+    if not href.startswith(("http://", "https://")):
+        raise Failed("unsupported_scheme", f"scheme {parsed.protocol[:40]!r} is neither http nor https")
     if "@" in href or "#" in href:
         parsed.username = parsed.password = parsed.hash = ""
         href = parsed.href
-    host = parsed.hostname.strip("[]").lower()
+    scheme, _, rest = href.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, port = _split(authority)
     rule = rule_for(host, rules)
     if rule is None and is_numeric(host):
         why = why_refused(host)
@@ -52,10 +54,18 @@ def parse_target(url: str, rules: tuple[ResolveRule, ...], *, base: str | None =
             raise Failed("blocked_address", f"{host} is not a public address: {why}")
     return Target(
         href=href,
-        secure=parsed.protocol == "https:",
+        secure=scheme == "https",
         host=host,
-        port=int(parsed.port) if parsed.port else _DEFAULT_PORTS[parsed.protocol],
-        authority=parsed.host,
-        path=parsed.pathname + parsed.search,
+        port=port or _DEFAULT_PORTS[scheme],
+        authority=authority,
+        path=slash + path,
         rule=rule,
     )
+
+
+def _split(authority: str) -> tuple[str, int]:
+    """The host without brackets, and the port, 0 where it is the scheme's own, of a serialised URL."""
+    host, _, port = authority.rpartition(":")
+    if not host or port.endswith("]"):
+        return authority.strip("[]"), 0
+    return host.strip("[]"), int(port)

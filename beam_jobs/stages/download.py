@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
-from json.encoder import encode_basestring_ascii
+from json.encoder import encode_basestring_ascii as quoted
 from typing import IO, Any
 
 import pyarrow as pa
@@ -234,13 +234,11 @@ def _write_tar(url: str, rows: Sequence[_Row], spool: _Spool, extension: str) ->
 
 def _indented(row: _Row) -> str:
     """`json.dumps(row, indent=4)` of a flat row, at a tenth of its cost."""
-    return "{\n" + ",\n".join(f'    "{name}": {_literal(value)}' for name, value in row.items()) + "\n}"
-
-
-def _literal(value: str | int | None) -> str:
-    if value is None:
-        return "null"
-    return encode_basestring_ascii(value) if isinstance(value, str) else str(value)
+    lines = [
+        f'    "{name}": {"null" if value is None else quoted(value) if value.__class__ is str else value}'
+        for name, value in row.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _write_stats(url: str, rows: Sequence[_Row], started: float) -> None:

@@ -49,9 +49,7 @@ class TarShardWriter:
         """A member; a name over 100 bytes is a ValueError."""
         header = _header(name, len(data))
         padding = -len(data) % BLOCK
-        self._file.write(header)
-        self._file.write(data)
-        self._file.write(bytes(padding))
+        self._file.write(b"".join((header, data, bytes(padding))))
         self._size += len(header) + len(data) + padding
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from beam_jobs.fetching.pixels import Prepared, prepare
-from beam_jobs.fetching.resize import Plan, plan_resize, turn_upright
+from beam_jobs.fetching.resize import Plan, average_to, plan_resize, turn_upright
 from schemas.download import DownloadSection
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for news
@@ -141,3 +141,13 @@ def test_turning():
         7: [[5, 2], [4, 1], [3, 0]],
         8: [[2, 5], [1, 4], [0, 3]],
     }
+
+
+@pytest.mark.parametrize("side", [460, 512, 590, 640, 768, 800, 1040, 1366])
+def test_means_of_samples_are_nearly_those_of_areas(side):
+    pixels = smooth_noise(side * 4 // 3, side)
+    width, height = round(pixels.shape[1] * 256 / side), 256
+    area = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    away = np.abs(average_to(pixels, width, height).astype(int) - area)
+    assert away.mean() < 0.5
+    assert away.max() <= 8
