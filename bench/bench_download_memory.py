@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from bench_download import photograph
+from drawn_photographs import photograph
 from PIL import Image
 
 HOST = "images.test"
