@@ -17,6 +17,7 @@ from beam_jobs.matching.kept_columns import facts_of, make_columns, summarize
 from beam_jobs.recaptioning.rows import KeptRows
 from captioners.made_texts import make_texts
 from filters.parse_facts import load_parser
+from schemas.needed import require
 from schemas.recaption import Recaption
 from schemas.recaption_texts import MANY, Chain, Definition
 
@@ -34,10 +35,13 @@ def _parser() -> Any:
 
 def tag_words(words: Sequence[str]) -> list[str]:
     """The Penn Treebank's tag of each word, by the parser that scorers of texts use."""
-    from spacy.tokens import Doc
-
     parser = _parser()
-    return [token.tag_ for token in parser(Doc(parser.vocab, words=list(words)))] if words else []
+    return [token.tag_ for token in parser(_words_as_they_are(parser, words))] if words else []
+
+
+def _words_as_they_are(parser: Any, words: Sequence[str]) -> Any:
+    tokens = require("spacy.tokens", install="pairmill[parser]", wanted_by="step syntax")
+    return tokens.Doc(parser.vocab, words=list(words))
 
 
 def texts_table(

@@ -10,6 +10,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from schemas.needed import require
+
+INSTALL, WANTED_BY = "pairmill[captions]", "the training of the tiny MLLM"
 PIXELS = 96
 PATCH = 8
 GRID = PIXELS // PATCH
@@ -38,19 +41,16 @@ CHAT_TEMPLATE = (
 
 def make_tokenizer(texts: Iterable[str]) -> Any:
     """Byte-level BPE over the texts: every text can be written, those of this world in few tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
+    parts = require("tokenizers", install=INSTALL, wanted_by=WANTED_BY)
+    tokenizer = parts.Tokenizer(parts.models.BPE())
+    tokenizer.pre_tokenizer = parts.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = parts.decoders.ByteLevel()
+    alphabet = parts.pre_tokenizers.ByteLevel.alphabet()
+    trainer = parts.trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=sorted(alphabet), show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    make: Any = PreTrainedTokenizerFast  # untyped
-    return make(
+    return _transformers().PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=SPECIAL[START],
         eos_token=SPECIAL[END],
@@ -63,14 +63,12 @@ def make_tokenizer(texts: Iterable[str]) -> Any:
 
 def make_processor(tokenizer: Any) -> Any:
     """The LLaVA processor over the tokenizer: pictures squashed, in the range -2 to 2."""
-    from transformers import CLIPImageProcessor, LlavaProcessor
-
+    parts = _transformers()
     side = {"height": PIXELS, "width": PIXELS}
-    pictures = CLIPImageProcessor(
+    pictures = parts.CLIPImageProcessor(
         size=side, crop_size=side, do_center_crop=False, image_mean=[0.5] * 3, image_std=[0.25] * 3
     )
-    make: Any = LlavaProcessor  # untyped
-    return make(
+    return parts.LlavaProcessor(
         image_processor=pictures,
         tokenizer=tokenizer,
         patch_size=PATCH,
@@ -83,9 +81,9 @@ def make_processor(tokenizer: Any) -> Any:
 def make_model(vocabulary: int) -> Any:
     """A LLaVA in float32, about 2.3 million weights. Its eyes begin by looking near (arXiv:2305.09828)."""
     import torch
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-    vision = CLIPVisionConfig(
+    parts = _transformers()
+    vision = parts.CLIPVisionConfig(
         hidden_size=WIDTH,
         intermediate_size=4 * WIDTH,
         num_hidden_layers=LAYERS,
@@ -93,7 +91,7 @@ def make_model(vocabulary: int) -> Any:
         image_size=PIXELS,
         patch_size=PATCH,
     )
-    text = LlamaConfig(
+    text = parts.LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=TEXT_WIDTH,
         intermediate_size=512,
@@ -106,8 +104,8 @@ def make_model(vocabulary: int) -> Any:
         pad_token_id=PAD,
         tie_word_embeddings=True,
     )
-    model: Any = LlavaForConditionalGeneration(
-        LlavaConfig(
+    model = parts.LlavaForConditionalGeneration(
+        parts.LlavaConfig(
             vision_config=vision,
             text_config=text,
             image_token_index=IMAGE,
@@ -126,6 +124,10 @@ def make_model(vocabulary: int) -> Any:
             attention.q_proj.weight += 0.3 * torch.eye(WIDTH)
             attention.k_proj.weight += 0.3 * torch.eye(WIDTH)
     return model
+
+
+def _transformers() -> Any:
+    return require("transformers", install=INSTALL, wanted_by=WANTED_BY)
 
 
 def eyes_of(model: Any) -> Any:
