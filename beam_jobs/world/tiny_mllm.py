@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from schemas.needed import require
@@ -124,6 +125,16 @@ def make_model(vocabulary: int) -> Any:
             attention.q_proj.weight += 0.3 * torch.eye(WIDTH)
             attention.k_proj.weight += 0.3 * torch.eye(WIDTH)
     return model
+
+
+def load_model(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer and model of a folder, in float32."""
+    parts = _transformers()
+    tokenizer = parts.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    model = parts.LlavaForConditionalGeneration.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype="float32"
+    )
+    return tokenizer, model
 
 
 def _transformers() -> Any:

@@ -1,13 +1,13 @@
 """Trains the tiny multimodal LLM of `captioners/models/tiny_mllm` on drawn scenes, on a CPU.
 
-    python -m beam_jobs.world.train_tiny_mllm --eyes FILE [--start FILE] [--out DIR] [--pictures 40000]
+    python -m beam_jobs.world.train_tiny_mllm --eyes FILE [--start FILE] [--model DIR] [--out DIR] [--pictures 40000]
                                               [--glance 2800] [--look 1300] [--talk 650] [--seed 0] [--threads 2]
 
 In: nothing but a seed. Out: DIR, a LLaVA in Hugging Face's format with float16 weights. Three parts, in steps:
 `glance`, the eyes alone learn what each patch shows, from half of a picture's patches, those with objects first, which
 is twice as fast; `look`, the same from all patches; `talk`, the language model learns to answer, in the last third
-together with the eyes. FILE keeps what the eyes learned, and `--start` takes it up again: with another seed, they see
-other pictures. The commands of the shipped weights stand in the model's README.
+together with the eyes. FILE keeps what the eyes learned; `--start` takes it up again, and `--model` a whole model: with
+another seed, they see other pictures. The commands of the shipped weights stand in the model's README.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from beam_jobs.world.tiny_mllm import (
     START,
     WIDTH,
     eyes_of,
+    load_model,
     make_model,
     make_processor,
     make_tokenizer,
@@ -58,14 +59,19 @@ NO_LOSS = -100
 class Trainer:
     """The model with what it learns from, and a step of each kind."""
 
-    def __init__(self, lessons: DenseLessons, *, seed: int) -> None:
+    def __init__(self, lessons: DenseLessons, *, seed: int, model: Path | None = None) -> None:
+        """model: the folder of one to go on from."""
         import torch
 
         torch.manual_seed(seed)
         self.seed = seed
         self.lessons = lessons
-        self.tokenizer = make_tokenizer(_texts(lessons, seed))
-        self.model = make_model(len(self.tokenizer)).train()
+        if model is not None:
+            self.tokenizer, self.model = load_model(model)
+        else:
+            self.tokenizer = make_tokenizer(_texts(lessons, seed))
+            self.model = make_model(len(self.tokenizer))
+        self.model.train()
         self.heads = torch.nn.Linear(WIDTH, sum(ATTRIBUTES.values()))
         self.before = [START, *self._ids(BEFORE)]
 
@@ -182,12 +188,13 @@ def train(trainer: Trainer, steps: Mapping[str, int], *, eyes_file: Path) -> Non
             torch.save(learned, eyes_file)
 
 
-def start_from(trainer: Trainer, eyes_file: Path) -> None:
-    """Takes up what the eyes learned before."""
+def start_from(trainer: Trainer, eyes_file: Path, *, whole: bool) -> None:
+    """Takes up what was learned before: the eyes and what names what they see, or, where the eyes are there, that."""
     import torch
 
     learned = torch.load(eyes_file, weights_only=True)
-    eyes_of(trainer.model).load_state_dict(learned["eyes"])
+    if not whole:
+        eyes_of(trainer.model).load_state_dict(learned["eyes"])
     trainer.heads.load_state_dict(learned["heads"])
 
 
@@ -217,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--eyes", type=Path, required=True, help="keeps what the eyes learned")
     parser.add_argument("--start", type=Path, help="such a file, of an earlier training")
+    parser.add_argument("--model", type=Path, help="a folder that an earlier training wrote, to go on from")
     parser.add_argument("--out", type=Path, help="the folder of the model")
     parser.add_argument("--pictures", type=int, default=40_000)
     parser.add_argument("--glance", type=int, default=2800)
@@ -229,9 +237,9 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     lessons = make_dense_lessons(options.pictures, seed=options.seed, pixels=PIXELS, patch=PATCH, said=True)
-    trainer = Trainer(lessons, seed=options.seed)
+    trainer = Trainer(lessons, seed=options.seed, model=options.model)
     if options.start is not None:
-        start_from(trainer, options.start)
+        start_from(trainer, options.start, whole=options.model is not None)
     steps = {"glance": options.glance, "look": options.look, "talk": options.talk}
     train(trainer, steps, eyes_file=options.eyes)
     if options.out is not None:
