@@ -249,3 +249,19 @@ def test_naming_and_checking_scorers_imports_no_model_library() -> None:
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "[]"
+
+
+def test_few_pictures_have_the_same_bits_on_one_thread_and_on_two() -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    scored = []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            scored.append(score(Clip(model="tiny")))
+    finally:
+        torch.set_num_threads(threads)
+    one, two = scored
+    assert one.columns.equals(two.columns)
+    assert np.array_equal(one.image_embeddings, two.image_embeddings)
