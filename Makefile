@@ -9,7 +9,7 @@ DEMO ?= .demo
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo         recipe base on the embedded world, offline; ends with where its report is'
+	@echo 'make demo         recipe demo on the embedded world, offline; ends with where its report is'
 	@echo 'make test         the linters, then all tests (TESTS=tests/filters ARGS=-x for some)'
 	@echo 'make lint         the linters alone'
 	@echo 'make bench        speed and memory, measured against the projects it is compared with'

@@ -23,6 +23,7 @@ from beam_jobs.cli_plan import add_estimate_arguments, estimate, is_on_paper
 from beam_jobs.cli_search import add_faiss
 from beam_jobs.cli_status import add_status
 from beam_jobs.cli_truth import add_truth
+from beam_jobs.cli_world import add_demo, add_world
 from beam_jobs.dataflow.flags import add_dataflow_arguments
 from beam_jobs.fetch_flags import add_fetch_arguments, fetch_limits
 from beam_jobs.quiet import quiet_beam
@@ -47,9 +48,11 @@ def _parser() -> _Parser:
         epilog="example: pairmill run --recipe base --source html:pages.txt --work out",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues, _add_world, _add_demo):
+    for add in (_add_run, _add_plan, _add_counts, _add_retry, _add_whatif, _add_catalogues):
         add(commands)
     add_truth(commands, _command)
+    add_world(commands, _command)
+    add_demo(commands, _command)
     add_datacomp(commands, _command)
     add_index(commands, _command)
     add_takedown(commands, _command)
@@ -167,27 +170,6 @@ def _add_catalogues(commands: argparse._SubParsersAction[_Parser]) -> None:
         parser.set_defaults(do=_catalogue, kind=kind)
 
 
-def _add_world(commands: argparse._SubParsersAction[_Parser]) -> None:
-    parser = _command(
-        commands,
-        "world",
-        "Write the embedded world: a small web with pictures, pages and their ground truth.",
-        "world out/world --pairs 1000 --seed 0",
-    )
-    parser.add_argument("folder", metavar="DIR", help="where to write it")
-    parser.add_argument("--pairs", type=int, default=1_000, help="image references on its pages (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another world (default: 0)")
-    parser.add_argument("--small", action="store_true", help="smaller pictures, for worlds of many pairs")
-    parser.set_defaults(do=_world)
-
-
-def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
-    parser = _command(commands, "demo", "Run recipe `base` on the embedded world, offline.", "demo out --pairs 1000")
-    parser.add_argument("folder", metavar="DIR", help="where the world and the run folder go")
-    parser.add_argument("--pairs", type=int, default=1_000, help="image references in the world (default: 1000)")
-    parser.set_defaults(do=_demo)
-
-
 def _run(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.execution import run_stages
     from beam_jobs.launch import prepare
@@ -267,20 +249,6 @@ def _catalogue(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     _refuse_flags(beam_flags)
     print("\n".join(catalogue_lines(arguments.kind, arguments.name)))
     return DONE
-
-
-def _world(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.demo import make_world
-
-    _refuse_flags(beam_flags)
-    make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed, small=arguments.small)
-    return DONE
-
-
-def _demo(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from beam_jobs.demo import run_demo
-
-    return run_demo(arguments.folder, pairs=arguments.pairs, beam_flags=beam_flags)
 
 
 def _refuse_flags(flags: Sequence[str]) -> None:

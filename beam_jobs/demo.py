@@ -1,4 +1,4 @@
-"""`pairmill world` and `pairmill demo`: the embedded world, and recipe `base` run on it, offline.
+"""`pairmill world` and `pairmill demo`: the embedded world, and recipe `demo` run on it, offline.
 
 In: a folder. Out: DIR/world (a small web with its truth) and DIR/run (a run folder), the report among it.
 """
@@ -26,7 +26,7 @@ def make_world(folder: str, *, pairs: int, seed: int, small: bool = False) -> No
 
 
 def run_demo(folder: str, *, pairs: int, beam_flags: Sequence[str]) -> int:
-    """Makes the world where it is missing, serves it to this machine alone, and runs recipe `base` on it."""
+    """Makes the world where it is missing, serves it to this machine alone, and runs recipe `demo` on it."""
     from beam_jobs.cli import main
     from beam_jobs.world.server import serve
 
@@ -39,7 +39,7 @@ def run_demo(folder: str, *, pairs: int, beam_flags: Sequence[str]) -> int:
         status = main(
             [
                 "run",
-                "--recipe=base",
+                "--recipe=demo",
                 f"--source=html:{join(world, 'pages.txt')}",
                 f"--resolve=*.test=127.0.0.1:{port}",
                 f"--truth={join(world, 'truth.parquet')}",

@@ -16,6 +16,7 @@ import argparse
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -205,10 +206,23 @@ def save(trainer: Trainer, folder: Path) -> None:
     model = trainer.model.eval().half()
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     model.save_pretrained(folder)
+    name_for_vllm(folder / "model.safetensors")
     make_processor(trainer.tokenizer).save_pretrained(folder)
     generation = folder / "generation_config.json"
     said = json.loads(generation.read_text())
     generation.write_text(json.dumps({**said, "eos_token_id": END, "pad_token_id": 0}, indent=2) + "\n")
+
+
+def name_for_vllm(file: Path) -> None:
+    """Gives the eyes' weights the names that vLLM wants, by which transformers knows them too."""
+    from safetensors.torch import load_file
+    from safetensors.torch import save as packed
+
+    named = {
+        re.sub(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): value
+        for name, value in load_file(file).items()
+    }
+    file.write_bytes(packed(named, metadata={"format": "pt"}))
 
 
 def _texts(lessons: DenseLessons, seed: int) -> Iterator[str]:

@@ -45,7 +45,7 @@ Ask = Callable[[EngineOptions, Sequence[Request]], list[Any]]
 VLLM_VARIABLE = "PAIRMILL_VLLM_PYTHON"
 SECRET = "sk-not-for-the-server"
 SCENES = 60
-LEAST_RIGHT = 0.9
+LEAST_RIGHT = 0.85
 
 
 @pytest.fixture(scope="session")

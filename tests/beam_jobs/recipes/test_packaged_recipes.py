@@ -13,7 +13,7 @@ from filters.registry import make_scorers
 from schemas.recipe import parse_recipe
 from schemas.refusal import Refusal
 
-PUBLISHED = [name for name in list_recipes() if name != "base"]
+PUBLISHED = [name for name in list_recipes() if name not in ("base", "demo")]
 
 
 # What the source of a recipe must carry, where no stage makes it.
