@@ -30,7 +30,8 @@ _REASON_LENGTH = 300
 ROWS_ON_A_CPU, MOST_ROWS = 64, 512
 _ROWS_TRIED = 32
 _SHARE_OF_MEMORY = 0.5
-# On a CPU torch convolves fewer pictures in another way where it has one thread, so their last bits would differ.
+# On a CPU with one thread torch multiplies and convolves fewer rows in another way than with several, so that their
+# last bits would differ: what is fewer is filled up.
 _LEAST_IMAGES = 16
 # What open_clip and torch raise of weights that are absent, damaged, of another model, or more than weights.
 _UNREADABLE = (RuntimeError, ValueError, AssertionError, OSError, KeyError, pickle.UnpicklingError)
@@ -156,9 +157,13 @@ class ClipTowers:
 
         ends = cut.ends(tokens)
         order = torch.argsort(ends, stable=True)
-        rows = _TEXTS_PER_GROUP if self._device.type == "cpu" else len(order)
-        groups = torch.split(order, rows)
-        parts = [_unit(cut.encode(tokens[group, : int(ends[group].max())].to(self._device))) for group in groups]
+        on_cpu = self._device.type == "cpu"
+        rows = _TEXTS_PER_GROUP if on_cpu else len(order)
+        parts = []
+        for group in torch.split(order, rows):
+            whole = torch.cat([group, group[-1:].repeat(rows - len(group))]) if on_cpu else group
+            encoded = _unit(cut.encode(tokens[whole, : int(ends[group].max())].to(self._device)))
+            parts.append(encoded[: len(group)])
         embeddings = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
         embeddings[order.numpy()] = np.concatenate(parts)
         return embeddings

@@ -251,7 +251,7 @@ def test_naming_and_checking_scorers_imports_no_model_library() -> None:
     assert made.stdout.strip() == "[]"
 
 
-def test_few_pictures_have_the_same_bits_on_one_thread_and_on_two() -> None:
+def test_few_rows_have_the_same_bits_on_one_thread_and_on_two() -> None:
     import torch
 
     threads = torch.get_num_threads()
@@ -265,3 +265,4 @@ def test_few_pictures_have_the_same_bits_on_one_thread_and_on_two() -> None:
     one, two = scored
     assert one.columns.equals(two.columns)
     assert np.array_equal(one.image_embeddings, two.image_embeddings)
+    assert np.array_equal(one.text_embeddings, two.text_embeddings)
