@@ -19,7 +19,7 @@ from beam_jobs.flow import FLOW
 from beam_jobs.lineage import Product
 from beam_jobs.progress import say, watching
 from beam_jobs.runners import BeamRunner
-from beam_jobs.storage.files import remove_tree
+from beam_jobs.storage.files import remove_tree, remove_unfinished
 from beam_jobs.storage.launches import launched
 from beam_jobs.storage.ledger import Manifest, Marker
 from beam_jobs.work import Run, Work
@@ -48,6 +48,8 @@ def run_stages(run: Run, stages: Sequence[str], *, remade: Iterable[Product], ru
     with runner, launched(run.folder.work, recipe=run.name, runner=runner.name, stages=stages, ledgers=ledgers):
         for stage in stages:
             run_stage(run, stage, runner)
+    # A worker may have been killed in the middle of a file, in this launch or before it.
+    remove_unfinished(run.folder.work)
 
 
 def run_stage(run: Run, stage: str, runner: BeamRunner) -> None:

@@ -188,6 +188,14 @@ def move_tree(folder: str, to: str) -> None:
         fs.mv(path, target, recursive=True)
 
 
+def remove_unfinished(folder: str) -> None:
+    """Deletes what writers that were killed left below a local folder; other stores show no part of a file."""
+    fs, path = _split(folder)
+    if isinstance(fs, LocalFileSystem):
+        for leftover in Path(path).rglob(f"{_TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
+
+
 def remove_file(url: str) -> None:
     """Deletes a file; nothing where it is absent."""
     fs, path = _split(url)

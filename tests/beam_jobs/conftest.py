@@ -69,11 +69,10 @@ def undisturbed(run_arguments: RunArguments, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def digests() -> Callable[[Path], dict[str, str]]:
-    """SHA-256 of every file below a folder, by its path there; what a kill cut off in the middle has no final name."""
+    """SHA-256 of every file below a folder, by its path there."""
 
     def of(folder: Path) -> dict[str, str]:
-        found = folder.rglob("*")
-        files = sorted(path for path in found if path.is_file() and not path.name.startswith(".unfinished-"))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
         return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     return of

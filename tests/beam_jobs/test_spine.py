@@ -82,6 +82,7 @@ def test_killed_again_and_again_the_run_ends_with_the_same_bytes(
     assert main(run_arguments(tmp_path)) == 0
     assert outputs(tmp_path, digests) == outputs(undisturbed, digests)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "images").glob("*.tar")} == before
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_what_is_done_is_not_done_again(undisturbed: Path, run_arguments: RunArguments) -> None:

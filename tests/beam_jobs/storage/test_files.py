@@ -16,6 +16,7 @@ from beam_jobs.storage.files import (
     read_bytes,
     read_json,
     remove_tree,
+    remove_unfinished,
     write_bytes,
     write_json,
 )
@@ -53,6 +54,16 @@ def test_names_of_an_unfinished_file_are_not_listed(tmp_path: Path) -> None:
     with atomic_write(str(tmp_path / "a.tar")):
         assert len(list(tmp_path.iterdir())) == 1
         assert list_files(str(tmp_path)) == []
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    killed = atomic_write(str(tmp_path / "deep/a.tar"))
+    killed.__enter__().write(b"half")
+    write_bytes(str(tmp_path / "deep/b.tar"), b"whole")
+    (leftover,) = set((tmp_path / "deep").iterdir()) - {tmp_path / "deep/b.tar"}
+    remove_unfinished(str(tmp_path))
+    assert not leftover.exists()
+    assert (tmp_path / "deep/b.tar").read_bytes() == b"whole"
 
 
 def test_listing_is_sorted_filtered_and_empty_where_nothing_is(folder: str) -> None:
