@@ -8,11 +8,10 @@ jar that brings Beam to a cluster's Spark.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 
+from beam_jobs.servers.assembling import run_maven
 from beam_jobs.servers.cache import cache_folder, making
 from beam_jobs.servers.jars import merge_jars, write_launcher
 from beam_jobs.servers.missing import ProgramMissing
@@ -75,20 +74,9 @@ def is_of_the_application(library: str) -> bool:
 
 def _assemble() -> str:
     target = spark_jar_path().parent
-    with making(target) as workshop, as_file(files("beam_jobs.servers") / "pom.xml") as pom:
-        shutil.copy(pom, workshop / "pom.xml")
+    with making(target) as workshop:
         folder = workshop / target.name
-        done = subprocess.run(
-            ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"],
-            cwd=workshop,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            why = next((line for line in done.stdout.split("\n") if "ERROR" in line), done.stdout[:300])
-            raise ProgramMissing(f"Spark's job server could not be assembled with Maven: {why.strip()}")
+        arguments = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        run_maven(workshop, "pom.xml", arguments, what="Spark's job server")
         write_launcher(folder / _JAR, sorted(path.name for path in folder.glob("*.jar")), main_class=_SERVER_CLASS)
     return str(spark_jar_path())
