@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioners.batches import Batches
 from captioners.captioner import Answer, Request
 from captioners.drawn_tokens import DrawnTokens
+from captioners.in_memory import InMemory
 from captioners.in_process import read_picture
 from captioners.model_folders import folder_id
 from schemas.needed import refuse_absent
+from schemas.open_clip_import import import_open_clip
 from schemas.reasons import Failed
 from schemas.refusal import JobFailed, Refusal, unknown
 
@@ -85,56 +86,34 @@ def coca_id(model: str) -> str:
     return model if folder is None else folder_id(folder)
 
 
-class Coca:
+class Coca(InMemory[tuple[Request, Any]]):
     """An engine over a CoCa in memory."""
 
     def __init__(self, weights: CocaWeights, *, device: str = "auto", batch: int = 8) -> None:
+        super().__init__(batch=batch)
         self._weights = weights
         self._device = device
-        self._size = batch
-        self._batches: Batches[tuple[Request, Any], Answer] | None = None
-        self._model: _Model | None = None
+        self._preprocess: Any = None
 
-    @property
-    def at_once(self) -> int:
-        return 2 * self._size
-
-    async def __aenter__(self) -> Coca:
-        self._batches = Batches(self._run, size=self._size)
-        await self._batches.alone(self._load)
-        return self
-
-    async def __aexit__(self, *ended: object) -> None:
-        if self._batches is not None:
-            self._batches.close()
-        self._batches = self._model = None
+    def load(self) -> _Model:
+        model = _Model(self._weights, self._device)
+        self._preprocess = model.preprocess
+        return model
 
     async def answer(self, request: Request) -> Answer:
         """Raises Failed."""
-        assert self._batches is not None, "the engine is entered before it is asked"
         if request.image is None:
             raise Failed("caption_refused", "CoCa says nothing without a picture")
-        return await self._batches.make(lambda: self._ready(request))
-
-    def _load(self) -> None:
-        self._model = _Model(self._weights, self._device)
-
-    def _ready(self, request: Request) -> tuple[Request, Any]:
-        assert self._model is not None
-        return request, self._model.preprocess(read_picture(request.image))
-
-    def _run(self, batch: Sequence[tuple[Request, Any]]) -> list[Answer]:
-        assert self._model is not None
-        return self._model.answers(batch)
+        return await self.ask(lambda: (request, self._preprocess(read_picture(request.image))))
 
 
 class _Model:
     """A loaded CoCa with its tokenizer, used by one thread."""
 
     def __init__(self, weights: CocaWeights, device: str) -> None:
-        import open_clip
         import torch
 
+        open_clip = import_open_clip(wanted_by=WANTED_BY)
         self._device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         model, _, preprocess = open_clip.create_model_and_transforms(
             weights.model, pretrained=weights.pretrained, device=self._device
@@ -204,6 +183,5 @@ def _configs() -> Path:
 
 
 def _tags(name: str) -> list[str]:
-    import open_clip
-
+    open_clip = import_open_clip(wanted_by=WANTED_BY)
     return sorted(open_clip.list_pretrained_tags_by_model(name))

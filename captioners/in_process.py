@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from captioners.batches import Batches
 from captioners.captioner import Answer, Request
 from captioners.drawn_tokens import DrawnTokens
+from captioners.in_memory import InMemory
 from captioners.model_folders import ModelPlace
 from schemas.needed import require
 from schemas.reasons import Failed
@@ -33,45 +33,21 @@ class _Ready:
     picture: Any
 
 
-class InProcess:
+class InProcess(InMemory[_Ready]):
     """An engine over a model in memory. dtype `auto`: float32 on a CPU, bfloat16 on a GPU."""
 
     def __init__(self, place: ModelPlace, *, device: str = "auto", dtype: str = "auto", batch: int = 8) -> None:
+        super().__init__(batch=batch, alike=lambda ready: ready.picture is None)
         self._place = place
         self._device = device
         self._dtype = dtype
-        self._size = batch
-        self._batches: Batches[_Ready, Answer | Failed] | None = None
-        self._model: _Model | None = None
 
-    @property
-    def at_once(self) -> int:
-        return 2 * self._size
-
-    async def __aenter__(self) -> InProcess:
-        self._batches = Batches(self._run, size=self._size, alike=lambda ready: ready.picture is None)
-        await self._batches.alone(self._load)
-        return self
-
-    async def __aexit__(self, *ended: object) -> None:
-        if self._batches is not None:
-            self._batches.close()
-        self._batches = self._model = None
+    def load(self) -> _Model:
+        return _Model(self._place, device=self._device, dtype=self._dtype)
 
     async def answer(self, request: Request) -> Answer:
         """Raises Failed."""
-        assert self._batches is not None, "the engine is entered before it is asked"
-        answer = await self._batches.make(lambda: _Ready(request, read_picture(request.image)))
-        if isinstance(answer, Failed):
-            raise answer
-        return answer
-
-    def _load(self) -> None:
-        self._model = _Model(self._place, device=self._device, dtype=self._dtype)
-
-    def _run(self, batch: Sequence[_Ready]) -> list[Answer | Failed]:
-        assert self._model is not None
-        return self._model.answers(batch)
+        return await self.ask(lambda: _Ready(request, read_picture(request.image)))
 
 
 class _Model:
