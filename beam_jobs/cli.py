@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from beam_jobs.cli_command import DONE, FAILED, REFUSED, TOO_MANY_FAILURES, refuse_flags
 from beam_jobs.cli_datacomp import add_datacomp
 from beam_jobs.cli_known import (
     add_blocklist_arguments,
@@ -30,8 +31,6 @@ from beam_jobs.quiet import quiet_beam
 from beam_jobs.recaption_flags import add_captioner_arguments
 from schemas.recipe import STAGES
 from schemas.refusal import HandedOver, JobFailed, Refusal
-
-DONE, FAILED, REFUSED, TOO_MANY_FAILURES = 0, 1, 2, 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -203,7 +202,7 @@ def _plan(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 def _counts(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.overview import count_lines, counts
 
-    _refuse_flags(beam_flags)
+    refuse_flags(beam_flags)
     found = counts(arguments.work, recipe=arguments.recipe)
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(count_lines(found)))
     return DONE
@@ -233,7 +232,7 @@ def _whatif(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.whatif import outcome_lines, whatif, write_plot
     from schemas.recipe_given import parse_given
 
-    _refuse_flags(beam_flags)
+    refuse_flags(beam_flags)
     recipe = launched_recipe(arguments.recipe, parse_given(arguments.given))
     values = [value.strip() for value in arguments.values.split(",")]
     outcomes = list(whatif(arguments.work, recipe, rule=arguments.rule, values=values, shards=arguments.shards))
@@ -246,14 +245,9 @@ def _whatif(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
 def _catalogue(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.overview import catalogue_lines
 
-    _refuse_flags(beam_flags)
+    refuse_flags(beam_flags)
     print("\n".join(catalogue_lines(arguments.kind, arguments.name)))
     return DONE
-
-
-def _refuse_flags(flags: Sequence[str]) -> None:
-    if flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(flags)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

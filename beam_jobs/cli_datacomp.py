@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from beam_jobs.cli_command import DONE, AddCommand, refuse_flags
 from schemas.refusal import Refusal
 
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
 _EMBEDDING = re.compile(r"([a-z0-9_]+)=([a-z][a-z0-9_]*)")
 
 
@@ -39,8 +38,7 @@ def add_datacomp(commands: Any, command: AddCommand) -> None:
 def _datacomp(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.datacomp_pool import Pool, write_pool
 
-    if beam_flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(beam_flags)}")
+    refuse_flags(beam_flags)
     found = [_EMBEDDING.fullmatch(part.strip()) for part in arguments.embeddings.split(",")]
     if not all(found):
         raise Refusal(

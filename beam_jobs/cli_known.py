@@ -6,14 +6,12 @@ In: the parsers of `pairmill`. Out: their arguments, and what each command does,
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from beam_jobs.cli_command import DONE, AddCommand
 from schemas.recipe_given import parse_given
 from schemas.refusal import Refusal
-
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, purpose: str = "a packaged recipe, or a YAML file") -> None:

@@ -9,9 +9,9 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from beam_jobs.cli_command import DONE, refuse_flags
 from schemas.refusal import Refusal
 
-DONE = 0
 # Arguments of `plan` that look at a run folder; a plan on paper has none.
 _OF_A_RUN = ("work", "source", "stages")
 _ON_PAPER = ("machines", "processes", "gpus", "pictures", "kept", "prices", "bandwidth", "gpu_tflops", "constants")
@@ -67,8 +67,7 @@ def estimate(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from schemas.recipe_given import parse_given
     from schemas.refusal import unknown
 
-    if beam_flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(beam_flags)}")
+    refuse_flags(beam_flags)
     pairs = parse_pairs(arguments.pairs)
     machines = parse_machines(arguments.machines or "1x2", processes=arguments.processes, gpus=arguments.gpus)
     file = arguments.constants

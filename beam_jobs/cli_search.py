@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from beam_jobs.cli_command import DONE, AddCommand
 from schemas.refusal import Refusal
 
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(MB|GB|TB)")
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 

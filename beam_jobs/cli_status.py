@@ -9,13 +9,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from beam_jobs.cli_command import DONE, AddCommand, refuse_flags
 from schemas.refusal import Refusal
 
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
 _HOME = "\x1b[H\x1b[J"
 
 
@@ -41,8 +40,7 @@ def _status(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.storage.files import write_bytes
     from beam_jobs.storage.stores import check_store
 
-    if beam_flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(beam_flags)}")
+    refuse_flags(beam_flags)
     every = _seconds(arguments.every)
     if arguments.html:
         check_store(arguments.html, named="--html")

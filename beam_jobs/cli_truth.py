@@ -6,13 +6,11 @@ In: a number of texts to draw, or a run on the embedded world and its truth. Out
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from beam_jobs.cli_command import DONE, AddCommand, refuse_flags
 from schemas.refusal import Refusal
-
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
 
 
 def add_truth(commands: Any, command: AddCommand) -> None:
@@ -33,8 +31,7 @@ def add_truth(commands: Any, command: AddCommand) -> None:
 
 
 def _truth(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    if beam_flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(beam_flags)}")
+    refuse_flags(beam_flags)
     if arguments.texts < 1:
         raise Refusal(f"--texts must be at least 1; given {arguments.texts}")
     run = (arguments.work, arguments.recipe, arguments.truth)

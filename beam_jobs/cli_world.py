@@ -6,13 +6,10 @@ In: a folder and how many pairs. Out: files in it, and an exit status.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from schemas.refusal import Refusal
-
-AddCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-DONE = 0
+from beam_jobs.cli_command import DONE, AddCommand, refuse_flags
 
 
 def add_world(commands: Any, command: AddCommand) -> None:
@@ -39,8 +36,7 @@ def add_demo(commands: Any, command: AddCommand) -> None:
 def _world(arguments: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from beam_jobs.demo import make_world
 
-    if beam_flags:
-        raise Refusal(f"unrecognized arguments: {' '.join(beam_flags)}")
+    refuse_flags(beam_flags)
     make_world(arguments.folder, pairs=arguments.pairs, seed=arguments.seed, small=arguments.small)
     return DONE
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs.cli import REFUSED, main
+from beam_jobs.cli import main
+from beam_jobs.cli_command import REFUSED
 from beam_jobs.datacomp_pool import file_name
 from beam_jobs.storage.embeddings import write_embeddings
 from beam_jobs.storage.parquet import write_table

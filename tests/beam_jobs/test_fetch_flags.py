@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_jobs.cli import REFUSED, _parser, main
+from beam_jobs.cli import _parser, main
+from beam_jobs.cli_command import REFUSED
 from beam_jobs.fetch_flags import fetch_limits
 from beam_jobs.launch import prepare
 from schemas.refusal import Refusal

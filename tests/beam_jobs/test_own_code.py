@@ -12,7 +12,8 @@ import pytest
 from apache_beam.ml.inference.base import ModelHandler
 from PIL import Image
 
-from beam_jobs.cli import REFUSED, main
+from beam_jobs.cli import main
+from beam_jobs.cli_command import REFUSED
 from beam_jobs.model_handlers import HandledModel
 from filters.gathering import Gathering
 from filters.loading import load_model
