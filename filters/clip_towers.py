@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from filters.clip_weights import ClipWeights, has_foreign_text_tower, needs_quick_gelu
+from filters.clip_weights import ClipWeights, needed_libraries, needs_quick_gelu
 from filters.text_cut import TextCut, find_text_cut
 from schemas.open_clip_import import import_open_clip
 from schemas.refusal import Refusal
@@ -184,7 +184,7 @@ class ClipTowers:
 
 def load_towers(weights: ClipWeights, *, device: str, precision: str) -> ClipTowers:
     """The model ready for inference, its weights read as weights only."""
-    open_clip = import_open_clip(wanted_by="scorer 'clip'", with_transformers=has_foreign_text_tower(weights))
+    open_clip = import_open_clip(wanted_by="scorer 'clip'", needs=needed_libraries(weights))
     place = _device(device)
     if precision == "auto":
         precision = "fp32" if place.type == "cpu" else "fp16"

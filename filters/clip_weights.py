@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from filters.scorer import refuse_absent
-from schemas.open_clip_import import DISTRIBUTION
+from schemas.open_clip_import import DISTRIBUTION, TIMM, TRANSFORMERS
 from schemas.refusal import Refusal
 
 TINY = "tiny"
@@ -73,10 +73,14 @@ def embedding_length(weights: ClipWeights) -> int | None:
     return None if described is None else int(described["embed_dim"])
 
 
-def has_foreign_text_tower(weights: ClipWeights) -> bool:
-    """Whether its text tower is one of transformers'; taken for granted where only loading it tells."""
+def needed_libraries(weights: ClipWeights) -> list[str]:
+    """Of what open_clip makes towers of, those that it needs; all, where only loading the model tells."""
     described = _described(weights)
-    return described is None or bool(described.get("text_cfg", {}).get("hf_model_name"))
+    if described is None:
+        return [TRANSFORMERS, TIMM]
+    has_foreign_text = described.get("text_cfg", {}).get("hf_model_name")
+    has_foreign_image = described.get("vision_cfg", {}).get("timm_model_name")
+    return [name for name, is_needed in ((TRANSFORMERS, has_foreign_text), (TIMM, has_foreign_image)) if is_needed]
 
 
 def _described(weights: ClipWeights) -> Mapping[str, Any] | None:

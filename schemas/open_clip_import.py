@@ -1,8 +1,9 @@
-"""open_clip without transformers, which it imports where it is installed although few of its models have use for it.
+"""open_clip without transformers and timm, which it imports where they are installed although few models have use for
+them.
 
-In: whether the model needs transformers. Out: the module. open_clip's own import tries `import transformers` for text
-towers of Hugging Face's and for CoCa's `generate`, which takes as long as loading torch; tokenizers import it when
-they are made. So it is hidden from that one import, and what lacks it is imported again if a later model has need.
+In: which of them the model needs. Out: the module. open_clip's own import tries `import transformers` for text towers
+of Hugging Face's and for CoCa's `generate`, and `import timm` for image towers of that name; both take about as long as
+loading torch. So they are hidden from that one import, and what lacks one is imported again if a later model has need.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -19,33 +20,34 @@ from types import ModuleType
 from schemas.needed import refuse_absent
 
 DISTRIBUTION = "open_clip_torch"
-_HIDDEN = "transformers"
+TRANSFORMERS, TIMM = "transformers", "timm"
 # Those that do without it where it cannot be imported.
-_WITHOUT = ("open_clip.hf_model", "open_clip.coca_model")
+_WITHOUT = {TRANSFORMERS: ("open_clip.hf_model", "open_clip.coca_model"), TIMM: ("open_clip.timm_model",)}
 
 _importing = threading.Lock()
-_lacking: list[str] = []
+_lacking: dict[str, list[str]] = {}
 
 
 class _Hiding(MetaPathFinder):
-    """Finds no transformers for the thread that made it; other threads may import it meanwhile."""
+    """Finds none of these for the thread that made it; other threads may import them meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Collection[str]) -> None:
+        self._hidden = hidden
         self._thread = threading.get_ident()
-        self.was_asked = False
+        self.asked_for: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != _HIDDEN or threading.get_ident() != self._thread:
+        if fullname not in self._hidden or threading.get_ident() != self._thread:
             return None
-        self.was_asked = True
-        raise ModuleNotFoundError(f"{_HIDDEN} is hidden from the import of open_clip", name=_HIDDEN)
+        self.asked_for.add(fullname)
+        raise ModuleNotFoundError(f"{fullname} is hidden from the import of open_clip", name=fullname)
 
 
 @contextmanager
-def _hidden() -> Iterator[_Hiding]:
-    finder = _Hiding()
+def _hiding(names: Collection[str]) -> Iterator[_Hiding]:
+    finder = _Hiding(names)
     sys.meta_path.insert(0, finder)
     try:
         yield finder
@@ -53,21 +55,18 @@ def _hidden() -> Iterator[_Hiding]:
         sys.meta_path.remove(finder)
 
 
-def import_open_clip(*, wanted_by: str, with_transformers: bool = False) -> ModuleType:
+def import_open_clip(*, wanted_by: str, needs: Collection[str] = ()) -> ModuleType:
     """The module; Refusal where it is not installed.
 
-    with_transformers: for a text tower of Hugging Face's, and for the `generate` of open_clip's CoCa.
+    needs: of TRANSFORMERS and TIMM, those that the model's towers are made of.
     """
     refuse_absent("open_clip", install=DISTRIBUTION, wanted_by=wanted_by)
     with _importing:
-        if with_transformers:
+        with _hiding(_WITHOUT.keys() - set(needs)) as finder:
             open_clip = importlib.import_module("open_clip")
-            while _lacking:
+        _lacking.update({name: list(_WITHOUT[name]) for name in finder.asked_for})
+        for name in needs:
+            for module in _lacking.pop(name, []):
                 # In the module's own namespace, which the functions and classes made before look into as well.
-                importlib.reload(sys.modules[_lacking.pop()])
-            return open_clip
-        with _hidden() as finder:
-            open_clip = importlib.import_module("open_clip")
-        if finder.was_asked:
-            _lacking.extend(_WITHOUT)
+                importlib.reload(sys.modules[module])
         return open_clip
