@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from beam_jobs.recaptioning.cost import Cost, cost_of_markers, estimate_rest
 from beam_jobs.storage.files import list_folders
 from beam_jobs.storage.launches import RUNNING, Launch, read_launch
 from beam_jobs.storage.ledger import Ledger, Manifest, Marker, reasons_of
@@ -37,7 +38,8 @@ class StageStatus:
     """One ledger. total: its shards, None where nobody knows yet. seconds: by the clock, so far.
 
     rows_per_second: of the rows that came in, since its last launch began. left: seconds, None where unknown. quiet:
-    seconds since the last shard was finished, of a stage at work.
+    seconds since the last shard was finished, of a stage at work. cost, rest: of a captioner, what its captions took,
+    and what those of the shards that are left will take at that rate.
     """
 
     ledger: str
@@ -52,6 +54,8 @@ class StageStatus:
     quiet: float | None = None
     median: float | None = None
     slowest: Sequence[SlowShard] = ()
+    cost: Cost | None = None
+    rest: Cost | None = None
 
     @property
     def kept(self) -> int:
@@ -130,6 +134,10 @@ def stage_status(manifest: Manifest, markers: Mapping[int, Marker], now: float, 
     if running and own and total is not None and spent > 0:
         left = (total - len(markers)) * spent / len(own)
     rows = sum(marker.tally.rows_in for marker in own)
+    cost = cost_of_markers(markers.values()) if manifest.stage.startswith("recaption/") and markers else None
+    rest = None
+    if cost is not None and total is not None and total > len(markers):
+        rest = estimate_rest(cost, rows=round(cost.rows * (total - len(markers)) / len(markers)))
     last = max((marker.ended for marker in own), default=manifest.begun)
     timed = sorted(marker.seconds for marker in markers.values() if marker.seconds > 0)
     return StageStatus(
@@ -145,6 +153,8 @@ def stage_status(manifest: Manifest, markers: Mapping[int, Marker], now: float, 
         quiet=max(0.0, now - last) if running else None,
         median=timed[len(timed) // 2] if timed else None,
         slowest=slowest(markers.values()),
+        cost=cost,
+        rest=rest,
     )
 
 

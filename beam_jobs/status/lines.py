@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from beam_jobs.recaptioning.cost import told
 from beam_jobs.report.display import duration, number, share
 from beam_jobs.status.gather import AT_WORK, STOPPED, WAITING, RunStatus, StageStatus
 from beam_jobs.storage.run_folder import shard_name
@@ -61,6 +62,14 @@ def stragglers(stage: StageStatus) -> str:
     return f"{named} (half take up to {duration(typical)})"
 
 
+def captions_of(stage: StageStatus) -> str:
+    """What a captioner's captions took, and what the rest will take; nothing of other stages."""
+    if stage.cost is None:
+        return ""
+    rest = "" if stage.rest is None else f"; the rest about {told(stage.rest)}"
+    return f"{number(stage.cost.captions)}, {told(stage.cost)}{rest}"
+
+
 def status_lines(status: RunStatus) -> Iterator[str]:
     """The whole status, a line a stage; below it why rows were lost, and shards that hold it up."""
     yield headline(status)
@@ -69,6 +78,8 @@ def status_lines(status: RunStatus) -> Iterator[str]:
         yield _line(stage).rstrip()
         if stage.lost:
             yield f"  lost: {reasons_of(stage)}"
+        if captions := captions_of(stage):
+            yield f"  captions: {captions}"
         if slow := stragglers(stage):
             yield f"  slow: {slow}"
         if stage.quiet is not None and stage.quiet > max(30.0, 3 * (stage.median or 0.0)):

@@ -12,7 +12,7 @@ import pytest
 from beam_jobs.cli import main
 from beam_jobs.progress import remaining
 from beam_jobs.status.gather import RunStatus, SlowShard, StageStatus, Watch
-from beam_jobs.status.lines import status_lines
+from beam_jobs.status.lines import status_json, status_lines
 from beam_jobs.status.page import render_status
 from beam_jobs.storage.files import write_json
 from beam_jobs.storage.launches import FAILED, Launch, launched, read_launch
@@ -117,6 +117,27 @@ def test_looking_again_reads_what_is_new_and_what_was_closed(work: str) -> None:
     assert (closed.state, closed.shards, closed.total, closed.rows, closed.seconds) == ("done", 8, 8, 800, 80.0)
     assert closed.rows_per_second == 10.0
     assert closed.left is None
+
+
+def test_captions_tell_what_they_cost_and_what_the_rest_will(tmp_path: Path) -> None:
+    """After the first of four shards, half of whose answers had been stored before."""
+    folder = RunFolder(str(tmp_path))
+    name = "recaption/r.short"
+    launch = Launch("r", "DirectRunner", ("recaption",), (name,), BEGUN, seen=BEGUN + 55)
+    write_json(folder.launch(), asdict(launch))
+    ledger = Ledger(folder.ledger(name))
+    ledger.write_manifest(Manifest(name, "f", "started", {}, 0, begun=BEGUN, planned=4))
+    numbers = {"captions": 100, "asked": 50, "found": 50, "tokens_in": 20_000, "tokens_out": 3_000}
+    tally = Tally(100, {"kept": 100}, "d", numbers=numbers)
+    ledger.write_marker(Marker(Ticket(name, 0, "f", "i"), tally, 30.0, BEGUN + 50))
+    status = Watch(str(tmp_path)).look(BEGUN + 60)
+    said = (
+        "captions: 100, 20,000 tokens in, 3,000 out, 30 s of a worker; "
+        "the rest about 60,000 tokens in, 9,000 out, 3 min of a worker"
+    )
+    assert f"  {said}" in list(status_lines(status))
+    assert said in render_status(status, every=5)
+    assert status_json(status)["stages"][0]["rest"]["tokens_in"] == 60_000
 
 
 def test_a_launch_without_a_sign_of_life_is_stopped(work: str) -> None:
