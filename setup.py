@@ -98,6 +98,7 @@ EXTRAS = {
         *TEXT,
         *TRANSFORMERS,
         *VISION,
+        "cryptography",
         "build",
         "mypy",
         "pytest>=8",

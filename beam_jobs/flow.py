@@ -47,7 +47,8 @@ from schemas.keys import fingerprint
 
 def extract(run: Run) -> Work:
     tickets = [run.ticket("extract", split.part, fingerprint(split.to_json())) for split in run.splits]
-    options = ExtractOptions(fetch=FetchOptions(resolve=_rules(run), contact=run.contact, **run.limits))
+    fetch = FetchOptions(resolve=_rules(run), contact=run.contact, **run.limits)
+    options = ExtractOptions.of(run.recipe.extract, fetch=fetch)
 
     def task(part: int) -> ExtractTask:
         return ExtractTask(run.folder.work, part, run.splits[part], options)

@@ -90,7 +90,8 @@ def lineage_of(
     the lists of hashes that are not stored. captioners: by label, what decides captions and whose captions they need.
     """
     lineage = Lineage()
-    given = {"sources": [source.to_json() for source in sources], "options": ExtractOptions().to_json()}
+    options = ExtractOptions.of(recipe.extract).to_json()
+    given = {"sources": [source.to_json() for source in sources], "options": options}
     lineage.add("extract", "extract", given, after=[], permanent=True)
     counted = [f"corpus/{counter.label}" for counter in recipe.corpus.counters]
     for ledger, counter in zip(counted, recipe.corpus.counters, strict=True):

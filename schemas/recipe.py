@@ -11,6 +11,7 @@ what was expected, what was given, what exists. Which scorers exist, and which c
     approximate: [what differs from the publication]
     offline_approximation: [what stands in for a part that is not shipped]
     given: {name: what is to be given at launch} # see schemas/recipe_given.py
+    extract: {option: value}        # see schemas/extract.py
     corpus: [counter, counter: {option: value}]  # see schemas/corpus.py
     preselect: [steps]              # see schemas/recipe_steps.py
     download: {option: value}       # see schemas/download.py
@@ -33,6 +34,7 @@ from typing import Any, TypeVar
 
 from schemas.corpus import CorpusOptions, parse_corpus
 from schemas.download import DownloadSection
+from schemas.extract import ExtractSection
 from schemas.grouping import GroupOptions, parse_group
 from schemas.recaption import Recaption, parse_recaption
 from schemas.recipe_columns import Made, parse_columns
@@ -98,6 +100,7 @@ class Recipe:
     approximate: tuple[str, ...] = ()
     offline_approximation: tuple[str, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+    extract: ExtractSection = field(default_factory=ExtractSection)
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     preselect: tuple[Step, ...] = ()
     download: DownloadSection = field(default_factory=DownloadSection)
@@ -125,6 +128,7 @@ class Recipe:
             "approximate": self.approximate,
             "offline_approximation": self.offline_approximation,
             "given": dict(self.given),
+            "extract": asdict(self.extract),
             "corpus": self.corpus.to_json(),
             "preselect": [step.to_json() for step in self.preselect],
             "download": asdict(self.download),
@@ -200,22 +204,18 @@ def _texts(value: Any, place: Place) -> tuple[str, ...]:
     return tuple(expect_text(item, place.at(number)) for number, item in enumerate(items))
 
 
-def _section(kind: Callable[..., Section], names: tuple[str, ...]) -> Callable[[Any, Place], Section]:
+def _section(kind: Callable[..., Section], *, lists: Sequence[str] = ()) -> Callable[[Any, Place], Section]:
     """A reader of a section of options; what its dataclass refuses is refused at the section's place."""
+    names = tuple(each.name for each in fields(kind))  # type: ignore[arg-type]
 
     def read(value: Any, place: Place) -> Section:
         mapping = expect_mapping(value, place)
         expect_keys(mapping, names, place)
+        for name in mapping.keys() & set(lists):
+            expect_list(mapping[name], place.at(name))
         return _made(lambda: kind(**mapping), place)
 
     return read
-
-
-def _download(value: Any, place: Place) -> DownloadSection:
-    mapping = expect_mapping(value, place)
-    if "disallowed_directives" in mapping:
-        expect_list(mapping["disallowed_directives"], place.at("disallowed_directives"))
-    return _section(DownloadSection, tuple(each.name for each in fields(DownloadSection)))(mapping, place)
 
 
 def _corpus(value: Any, place: Place) -> CorpusOptions:
@@ -251,9 +251,10 @@ _READERS: dict[str, Callable[[Any, Place], Any]] = {
     "select": parse_steps,
     "columns": parse_columns,
     "recaption": parse_recaption,
-    "download": _download,
+    "extract": _section(ExtractSection, lists=("disallowed_directives", "references")),
+    "download": _section(DownloadSection, lists=("disallowed_directives",)),
     "score": _score,
     "group": _group,
-    "write": _section(Write, ("samples_per_shard", "caption")),
-    "limits": _section(Limits, ("failed_rows",)),
+    "write": _section(Write),
+    "limits": _section(Limits),
 }

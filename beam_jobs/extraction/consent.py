@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from beam_jobs.extraction.options import INDEX_DIRECTIVES, LEARNING_DIRECTIVES, ExtractOptions
+from beam_jobs.extraction.options import ExtractOptions
+from schemas.extract import INDEX_DIRECTIVES, LEARNING_DIRECTIVES
 
 _KNOWN = frozenset(LEARNING_DIRECTIVES + INDEX_DIRECTIVES)
 _ROBOTS_HEADER = "x-robots-tag"

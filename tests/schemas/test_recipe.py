@@ -155,8 +155,8 @@ def test_writing_a_default_out_changes_no_section() -> None:
             "name: a\nselekt: []",
             (
                 "mine.yaml: unknown key 'selekt'; known: name, summary, cites, evidence, approximate, "
-                "offline_approximation, given, corpus, preselect, download, score, group, select, columns, recaption, "
-                "write, limits"
+                "offline_approximation, given, extract, corpus, preselect, download, score, group, select, columns, "
+                "recaption, write, limits"
             ),
         ),
         ("name: a\nname: b", "mine.yaml: line 2: the key 'name' is given twice"),

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import itertools
-import shutil
-import socket
-import ssl
-import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -145,57 +137,6 @@ def test_cookies_are_not_kept_and_the_agent_says_who_it_is(server):
     assert len(agents) == 1
     assert agents.pop().startswith("pairmill/")
     assert server.headers[0]["user-agent"].endswith("+crawl@example.org)")
-
-
-class _Secure(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "6")
-        self.end_headers()
-        self.wfile.write(b"secret")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def self_signed(tmp_path) -> Iterator[tuple[int, Path]]:
-    """The port of a TLS server that is a.test, and the certificate that nobody but itself vouches for."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no certificate can be made: openssl is absent")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=a.test"]
-    command += ["-addext", "subjectAltName=DNS:a.test", "-keyout", "key", "-out", "crt"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
-    http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Secure)
-    http_server.socket = context.wrap_socket(http_server.socket, server_side=True)
-    threading.Thread(target=http_server.serve_forever, daemon=True).start()
-    yield http_server.server_port, tmp_path / "crt"
-    http_server.shutdown()
-    http_server.server_close()
-
-
-def test_tls_is_verified(self_signed):
-    port, _ = self_signed
-    (row,) = fetch(["https://a.test/ok"], options(port))
-    assert (row.reason, row.attempts) == ("tls", 1)
-    assert "self-signed certificate" in (row.message or "")
-
-
-def test_a_certificate_must_be_of_the_host_that_the_url_names(self_signed):
-    port, certificate = self_signed
-    trusting = Commons(tls=ssl.create_default_context(cafile=str(certificate)))
-    rows = fetch(["https://a.test/ok", "https://b.test/ok"], options(port, robots=False), trusting)
-    assert [(row.body, row.reason) for row in rows] == [(b"secret", None), (None, "tls")]
-    assert "b.test" in (rows[1].message or "")
-
-
-def test_a_plain_server_on_a_tls_url():
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
-        (row,) = fetch(["https://a.test/ok"], options(plain.getsockname()[1], robots=False))
-    assert row.reason == "tls"
 
 
 def test_a_closed_port_and_an_unknown_name(server):
