@@ -6,7 +6,7 @@ engine the same requests, prompts and pictures ready in memory, as many at a tim
 entered once; the stage starts each time with an empty store of answers. Prints each round, the median of the ratios by
 the clock, which other work on the machine disturbs, and what the engine is. The goal is 0.95.
 
-    python bench/bench_recaption.py [--engine vllm --python .vllm/bin/python] [--model FOLDER] [--pairs 400]
+    python bench/bench_recaption.py [--engine vllm --python .vllm/bin/python] [--model FOLDER] [--pairs 1000]
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def main() -> int:
     parser.add_argument("--python", default=".vllm/bin/python", help="of vllm: the Python that has it")
     parser.add_argument("--url", action="append", default=[], help="of endpoint: its URL (again for more)")
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=6)
     given = parser.parse_args()
     recipe, captioning = planned(given)
     plan = captioning.plans[0]

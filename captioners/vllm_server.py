@@ -15,7 +15,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from typing import IO
 
 from captioners.key import without_key
 from schemas.refusal import JobFailed, Refusal
@@ -26,6 +28,8 @@ _LAST_WORDS = 4000
 _OURS = frozenset(
     ("--model", "--served-model-name", "--host", "--port", "--api-key", "--trust-remote-code", "--load-format")
 )
+# On a CPU, vLLM takes nine tenths of the machine's memory otherwise, which it shares with workers. In GiB.
+_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "4"}
 _WHY = "the server listens here alone, under a name of ours, reads safetensors, and runs no code of a model's"
 
 
@@ -68,6 +72,7 @@ class VllmServer:
         self.restarted = 0
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
 
     async def start(self) -> None:
         """Returns once the server is healthy. Raises JobFailed with its last words when it ends, or is too slow."""
@@ -77,8 +82,9 @@ class VllmServer:
         try:
             await asyncio.wait_for(self._until_healthy(port), self.options.start_timeout)
         except asyncio.TimeoutError:
+            words = self._last_words()
             self.stop()
-            raise JobFailed(f"vLLM did not answer in {self.options.start_timeout:g} s{self._last_words()}") from None
+            raise JobFailed(f"vLLM did not answer in {self.options.start_timeout:g} s{words}") from None
 
     async def revive(self) -> bool:
         """Starts the server again where its process has ended; whether that was needed.
@@ -99,6 +105,9 @@ class VllmServer:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(process.pid, number)
@@ -123,22 +132,20 @@ class VllmServer:
             *("--load-format", "safetensors", "--generation-config", "vllm"),
             *self.options.arguments,
         ]
-        environment = {**without_key(os.environ), "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+        environment = {**_DEFAULTS, **without_key(os.environ), "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
         if self.options.offline:
             environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-        if self.options.log is None:
-            return subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        with open(self.options.log, "ab") as log:
-            return subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+        # Without a name, what it says is kept for its last words, and gone with them.
+        log = self.options.log
+        self._log = tempfile.TemporaryFile() if log is None else open(log, "ab+")  # noqa: SIM115 - closed by `stop`
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
 
     async def _until_healthy(self, port: int) -> None:
         import aiohttp
@@ -156,13 +163,14 @@ class VllmServer:
                 await asyncio.sleep(0.25)
 
     def _last_words(self) -> str:
-        if self.options.log is None or not os.path.exists(self.options.log):
+        if self._log is None:
             return ""
-        with open(self.options.log, "rb") as log:
-            log.seek(max(0, os.path.getsize(self.options.log) - _LAST_WORDS))
-            said = log.read().decode(errors="replace").splitlines()
+        file = self._log.fileno()
+        length = os.fstat(file).st_size
+        said = os.pread(file, _LAST_WORDS, max(0, length - _LAST_WORDS)).decode(errors="replace").splitlines()
         errors = [line for line in said if "Error" in line or "error" in line]
-        return f": {(errors or said or [''])[-1].strip()[:300]} (see {self.options.log})"
+        place = f" (see {self.options.log})" if self.options.log is not None else ""
+        return f": {(errors or said or [''])[-1].strip()[:300]}{place}"
 
 
 def _tie() -> list[str]:

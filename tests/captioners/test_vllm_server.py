@@ -22,12 +22,12 @@ def test_a_python_without_vllm_is_refused(tmp_path: Path) -> None:
         VllmOptions(model=str(tmp_path)).check()
 
 
-def test_a_server_that_ends_at_once_is_a_failure_with_its_last_words(tmp_path: Path) -> None:
-    log = tmp_path / "vllm.log"
-    server = VllmServer(VllmOptions(model=str(tmp_path), python=sys.executable, log=str(log)))
-    with pytest.raises(
-        JobFailed, match=r"vLLM ended before it answered: .*No module named 'vllm'\)? \(see .*vllm.log\)"
-    ):
+@pytest.mark.parametrize("name", ["vllm.log", None])
+def test_a_server_that_ends_at_once_is_a_failure_with_its_last_words(tmp_path: Path, name: str | None) -> None:
+    log = None if name is None else str(tmp_path / name)
+    server = VllmServer(VllmOptions(model=str(tmp_path), python=sys.executable, log=log))
+    place = "" if log is None else r" \(see .*vllm.log\)"
+    with pytest.raises(JobFailed, match=rf"vLLM ended before it answered: .*No module named 'vllm'\)?{place}$"):
         asyncio.run(server.start())
     server.stop()
     assert server.pid is None
