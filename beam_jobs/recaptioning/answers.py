@@ -32,7 +32,7 @@ SEGMENT = pa.schema(
         ("tokens_out", pa.int32()),
     ]
 )
-ANSWERS_A_SEGMENT = 256
+ANSWERS_A_SEGMENT = 1024
 SECONDS_A_SEGMENT = 5.0
 _SUFFIX = ".parquet"
 _LOOKS = 5
