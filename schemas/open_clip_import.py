@@ -4,6 +4,7 @@ them.
 In: which of them the model needs. Out: the module. open_clip's own import tries `import transformers` for text towers
 of Hugging Face's and for CoCa's `generate`, and `import timm` for image towers of that name; both take about as long as
 loading torch. So they are hidden from that one import, and what lacks one is imported again if a later model has need.
+With it comes torchvision, without the compiler that that would bring.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from schemas.compiler_stand_in import compiler_left_out
 from schemas.needed import refuse_absent
 
 DISTRIBUTION = "open_clip_torch"
@@ -62,7 +64,7 @@ def import_open_clip(*, wanted_by: str, needs: Collection[str] = ()) -> ModuleTy
     """
     refuse_absent("open_clip", install=DISTRIBUTION, wanted_by=wanted_by)
     with _importing:
-        with _hiding(_WITHOUT.keys() - set(needs)) as finder:
+        with _hiding(_WITHOUT.keys() - set(needs)) as finder, compiler_left_out():
             open_clip = importlib.import_module("open_clip")
         _lacking.update({name: list(_WITHOUT[name]) for name in finder.asked_for})
         for name in needs:

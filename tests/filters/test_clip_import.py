@@ -19,10 +19,11 @@ from filters.clip import Clip
 from filters.loading import load_model
 from schemas.open_clip_import import import_open_clip
 
+WATCHED = ("timm", "transformers")
 def told(scorer):
     towers = load_model(scorer, "cpu").model
     rows = towers.encode_texts(["a red circle", "two blue squares"])
-    print(json.dumps({"imported": [name for name in ("timm", "transformers") if name in sys.modules],
+    print(json.dumps({"imported": [name for name in WATCHED if name in sys.modules],
                       "dimension": rows.shape[1], "lengths": (rows * rows).sum(axis=1).round(4).tolist(),
                       "image": type(towers.model.visual).__name__, "text": type(towers.model).__name__}))
 
@@ -34,6 +35,8 @@ for folder, needs in zip(sys.argv[1:], ([], ["transformers"])):
     made = open_clip.create_model("local-dir:" + folder, pretrained_text=False)
     weights = {name: each.contiguous() for name, each in made.state_dict().items()}
     save_file(weights, folder + "/open_clip_model.safetensors")
+    # What it imports, and nobody needs, takes longest of all.
+    WATCHED = ("timm", "transformers") if needs else ("timm", "transformers", "torch._dynamo")
     told(Clip(model=folder))
 print(type(made.text.transformer).__module__)
 told(Clip())
