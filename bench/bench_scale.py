@@ -38,11 +38,14 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 def child(script: str, *arguments: object, **environment: str) -> Any:
-    """What a script of this folder prints, as JSON."""
+    """What a script of this folder prints, as JSON; what it says beside that is shown when it fails."""
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
     paths = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     environ = {**os.environ, **environment, "PYTHONPATH": paths}
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environ).stdout)
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    if done.returncode != 0:
+        raise SystemExit(f"{script} {' '.join(map(str, arguments))} failed:\n{done.stderr[-4000:]}")
+    return json.loads(done.stdout)
 
 
 def measure_sizes(folder: Path, sizes: list[int]) -> dict[int, Any]:
@@ -230,8 +233,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100_000, help="of the run that is predicted; 0 for none")
     parser.add_argument("--world", type=Path, help="a world of that many pairs, already written")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--shards", type=int, default=16, help="of photographs, for workers (default: 16)")
-    parser.add_argument("--rows", type=int, default=250, help="photographs a shard (default: 250)")
+    parser.add_argument("--shards", type=int, default=40, help="of photographs, for workers (default: 40)")
+    parser.add_argument("--rows", type=int, default=100, help="photographs a shard (default: 100)")
+    parser.add_argument("--workers-alone", action="store_true", help="no constants, no prediction")
     parser.add_argument("--write", default=str(CONSTANTS), help="where constants go; - for nowhere")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pairmill-bench-"))
@@ -246,6 +250,8 @@ def main() -> None:
         shards, rows = arguments.shards, arguments.rows
         lay_out(folder / "workers", len(paths), shards=shards, rows_per_shard=rows)
         compared = compare_workers(folder / "workers", arguments.rounds, server, port.value, shards)
+        if arguments.workers_alone:
+            return
         measured = measure_sizes(folder, arguments.sizes)
         run = folder / f"run-{max(arguments.sizes)}"
         parts = child("scale_parts.py", run, folder / "parts", port.value, **ONE_THREAD)
