@@ -17,6 +17,7 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+from beam_jobs.cores import shared_by
 from beam_jobs.dataflow.flags import check_installed
 from beam_jobs.dataflow.workers import shape_job
 from beam_jobs.flink_runner import KeptFlinkRunner, hand_over
@@ -142,12 +144,20 @@ class BeamRunner:
             named.job_name = named.job_name or f"pairmill-{job}"
         return options
 
+    def _sharing(self) -> AbstractContextManager[None]:
+        """What tells worker processes that we start how many of them share this machine."""
+        given = parse_flags(self.flags)
+        if self.name == "DirectRunner" and given["direct_running_mode"] == "multi_processing":
+            return shared_by(int(given["direct_num_workers"]))
+        return nullcontext()
+
     def wait(self, pipeline: beam.Pipeline) -> None:
         """Runs a pipeline to its end. Raises PipelineFailed; HandedOver where only a template of its job is wanted."""
         template = pipeline.options.view_as(GoogleCloudOptions).template_location
         handed_over = self.name == "DataflowRunner" and template
         try:
-            result = pipeline.run()
+            with self._sharing():
+                result = pipeline.run()
             state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is
             raise PipelineFailed(_last_words(error)) from error

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from beam_jobs.cores import usable_cores
 from beam_jobs.fetching.decoder_process import WORKER, Dead, DecoderProcess
 from beam_jobs.fetching.decoder_queue import Job, JobQueue
 from beam_jobs.fetching.decoder_worker import section_bytes
@@ -172,7 +173,7 @@ def _finish(job: Job, facts: dict[str, Any], stored: bytes) -> None:
 
 
 def shared_decoders(workers: int, timeout: float) -> DecoderPool:
-    """The process's pool of that size; 0 workers means one per core that the process may use."""
+    """The process's pool of that size; 0 workers means one per core of its share."""
     workers = workers or usable_cores()
     with _lock:
         key = (os.getpid(), workers, timeout)
@@ -180,10 +181,3 @@ def shared_decoders(workers: int, timeout: float) -> DecoderPool:
             _shared[key] = DecoderPool(workers, timeout)
             atexit.register(_shared[key].close)
         return _shared[key]
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

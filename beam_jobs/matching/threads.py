@@ -6,12 +6,13 @@ where several pieces, or several workers, share a machine. Results do not depend
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from beam_jobs.cores import usable_cores
 
 MOST_THREADS = 16
 _NUMPYS_BLAS = "libscipy_openblas"
@@ -22,12 +23,8 @@ Made = TypeVar("Made")
 
 def side_by_side(do: Callable[[Given], Made], pieces: Iterable[Given]) -> list[Made]:
     """`do` of each piece, in their order, on as many threads as the process has cores."""
-    with one_blas_thread(), ThreadPoolExecutor(min(MOST_THREADS, _cores())) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(min(MOST_THREADS, usable_cores())) as pool:
         return list(pool.map(do, pieces))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Users:

@@ -8,7 +8,6 @@ down, or fails again and again without a break, ends the job: no row is lost for
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from beam_jobs.cores import usable_cores
 from beam_jobs.recaptioning.answers import Answers
 from beam_jobs.recaptioning.held import Held
 from beam_jobs.recaptioning.pictures import picture_for, picture_id
@@ -83,7 +83,7 @@ class Asker:
             row, picture = item
             return [self._question(plan, row, picture, captions(row)) for plan in level]
 
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = usable_cores()
         try:
             with closing(map_ahead(prepare, rows, threads=threads, ahead=4 * threads)) as prepared:
                 for question in _flat(prepared):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import struct
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from beam_jobs.accounting import Tally
+from beam_jobs.cores import usable_cores
 from beam_jobs.storage.embeddings import read_embeddings, write_embeddings
 from beam_jobs.storage.files import open_read
 from beam_jobs.storage.parquet import read_schema, read_table, write_table
@@ -122,7 +122,6 @@ def _read_rows(folder: RunFolder, shard: int, scorers: Sequence[Scorer]) -> _Row
 
 def _score_pictures(file: IO[bytes], keys: Sequence[str], gatherings: Sequence[Gathering]) -> None:
     """Feeds every picture of a tar to the scorers, in the order of its rows."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def prepare(sample: Sample) -> tuple[Sample, list[Any] | str]:
         try:
@@ -133,7 +132,7 @@ def _score_pictures(file: IO[bytes], keys: Sequence[str], gatherings: Sequence[G
 
     ahead = _BATCHES_AHEAD * max(each.rows_at_once for each in gatherings)
     found = 0
-    with closing(map_ahead(prepare, iter_samples(file), threads=threads, ahead=ahead)) as samples:
+    with closing(map_ahead(prepare, iter_samples(file), threads=usable_cores(), ahead=ahead)) as samples:
         for row, (sample, prepared) in enumerate(samples):
             if keys[row : row + 1] != [sample.key]:
                 raise ValueError(f"the tar holds {sample.key!r} where its table has {keys[row : row + 1]}")
