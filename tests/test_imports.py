@@ -27,6 +27,7 @@ SCHEMAS_MAY = (*sys.stdlib_module_names, "schemas", "pyarrow", "yaml")
 # Inside beam_jobs: what stages stand on knows neither Beam, nor stages, nor the flow.
 PLAIN = ("corpus", "extraction", "fetching", "known", "matching", "storage", "world")
 JOB = ("stages", "flow", "work", "launch", "execution", "cli", "demo", "overview")
+LEAVES = ("cores",)  # import nothing of ours
 LOW_MAY = {
     "storage": ("storage",),
     "fetching": ("fetching", "storage"),
@@ -124,8 +125,14 @@ def test_what_stages_stand_on_imports_only_downwards(part: str) -> None:
     wrong = [
         found
         for found in imports(f"beam_jobs/{part}")
-        if found.top == "beam_jobs" and found.rest.split(".")[0] not in LOW_MAY[part]
+        if found.top == "beam_jobs" and found.rest.split(".")[0] not in (*LOW_MAY[part], *LEAVES)
     ]
+    assert not wrong, listed(wrong)
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_leaves_import_nothing_of_ours(leaf: str) -> None:
+    wrong = [found for found in imports(f"beam_jobs/{leaf}.py") if found.top in OURS]
     assert not wrong, listed(wrong)
 
 
@@ -194,7 +201,7 @@ def test_what_the_product_imports_is_installed_with_it() -> None:
 
 
 def test_what_tests_import_is_installed_for_them() -> None:
-    allowed = declared("REQUIRES") | declared("PEERS") | declared("TRANSFORMERS") | declared("DEPLOY") | {"pytest"}
+    allowed = set().union(*map(declared, ("REQUIRES", "PEERS", "TRANSFORMERS", "DEPLOY", "TESTS")))
     wrong = undeclared(imports("tests"), allowed)
     assert not wrong, listed(wrong)
 
