@@ -70,18 +70,19 @@ def captions_of(stage: StageStatus) -> str:
     return f"{number(stage.cost.captions)}, {told(stage.cost)}{rest}"
 
 
+def notes_of(stage: StageStatus) -> list[str]:
+    """What is to be said of a stage beside its numbers: why rows were lost, what captions cost, slow shards."""
+    notes = {"lost": reasons_of(stage), "captions": captions_of(stage), "slow": stragglers(stage)}
+    return [f"{name}: {said}" for name, said in notes.items() if said]
+
+
 def status_lines(status: RunStatus) -> Iterator[str]:
     """The whole status, a line a stage; below it why rows were lost, and shards that hold it up."""
     yield headline(status)
     yield _HEAD
     for stage in status.stages:
         yield _line(stage).rstrip()
-        if stage.lost:
-            yield f"  lost: {reasons_of(stage)}"
-        if captions := captions_of(stage):
-            yield f"  captions: {captions}"
-        if slow := stragglers(stage):
-            yield f"  slow: {slow}"
+        yield from (f"  {note}" for note in notes_of(stage))
         if stage.quiet is not None and stage.quiet > max(30.0, 3 * (stage.median or 0.0)):
             yield f"  no shard was finished for {duration(stage.quiet)}"
 

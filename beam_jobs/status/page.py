@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from beam_jobs.report.display import duration, number
 from beam_jobs.status.gather import DONE, WAITING, RunStatus, StageStatus
-from beam_jobs.status.lines import captions_of, headline, reasons_of, shards_of, stragglers
+from beam_jobs.status.lines import headline, notes_of, shards_of
 
 
 def render_status(status: RunStatus, *, every: int) -> str:
@@ -50,15 +50,7 @@ def _row(stage: StageStatus) -> dict[str, object]:
         "time": "" if waits else duration(stage.seconds),
         "rate": "" if stage.rows_per_second is None else number(stage.rows_per_second),
         "left": "" if stage.left is None else duration(stage.left),
-        "more": [
-            f"{name}: {said}"
-            for name, said in (
-                ("lost", reasons_of(stage)),
-                ("captions", captions_of(stage)),
-                ("slow", stragglers(stage)),
-            )
-            if said
-        ],
+        "notes": notes_of(stage),
     }
 
 
