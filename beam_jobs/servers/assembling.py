@@ -7,12 +7,11 @@ In: a project file beside this one, and the place of the jar. Out: that jar, who
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from beam_jobs.servers.cache import making
+from beam_jobs.servers.cache import making, run_builder
 from beam_jobs.servers.missing import ProgramMissing
 
 
@@ -27,15 +26,7 @@ def run_maven(workshop: Path, pom: str, arguments: Sequence[str], *, what: str) 
     """Runs Maven in a folder on the project `pom` of this package. ProgramMissing, naming `what`, when it fails."""
     with as_file(files("beam_jobs.servers") / pom) as project:
         shutil.copy(project, workshop / "pom.xml")
-    done = subprocess.run(
-        ["mvn", "-q", "-B", *arguments],
-        cwd=workshop,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = run_builder(["mvn", "-q", "-B", *arguments], folder=workshop)
     if done.returncode != 0:
         why = next((line for line in done.stdout.split("\n") if "ERROR" in line), done.stdout[:300])
         raise ProgramMissing(f"{what} could not be assembled with Maven: {why.strip()}")

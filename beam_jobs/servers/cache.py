@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def making(target: Path) -> Iterator[Path]:
             _rename(made, target)
     finally:
         shutil.rmtree(workshop)
+
+
+def run_builder(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs what builds something in a folder, asking nobody; all that it says is in `stdout`."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
 
 def _rename(made: Path, target: Path) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from beam_jobs.servers.cache import cache_folder, making
+from beam_jobs.servers.cache import cache_folder, making, run_builder
 from beam_jobs.servers.missing import ProgramMissing
 
 _PACKAGE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
@@ -50,15 +49,8 @@ def find_prism(tell: Callable[[str], None]) -> str:
 def _build() -> str:
     target = prism_path()
     with making(target) as workshop:
-        done = subprocess.run(
-            ["go", "install", f"{_PACKAGE}@v{beam_version()}"],
-            env={**os.environ, "GOBIN": str(workshop)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        command = ["go", "install", f"{_PACKAGE}@v{beam_version()}"]
+        done = run_builder(command, folder=workshop, environment={**os.environ, "GOBIN": str(workshop)})
         if done.returncode != 0:
             why = " ".join(done.stdout.split("\n")[-3:]).strip()
             raise ProgramMissing(f"Prism could not be built with `go install`: {why}")
