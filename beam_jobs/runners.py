@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     GoogleCloudOptions,
     JobServerOptions,
     PipelineOptions,
@@ -144,11 +145,11 @@ class BeamRunner:
             named.job_name = named.job_name or f"pairmill-{job}"
         return options
 
-    def _sharing(self) -> AbstractContextManager[None]:
+    def _sharing(self, options: PipelineOptions) -> AbstractContextManager[None]:
         """What tells worker processes that we start how many of them share this machine."""
-        given = parse_flags(self.flags)
-        if self.name == "DirectRunner" and given["direct_running_mode"] == "multi_processing":
-            return shared_by(int(given["direct_num_workers"]))
+        direct = options.view_as(DirectOptions)
+        if self.name == "DirectRunner" and direct.direct_running_mode == "multi_processing":
+            return shared_by(direct.direct_num_workers)
         return nullcontext()
 
     def wait(self, pipeline: beam.Pipeline) -> None:
@@ -156,7 +157,7 @@ class BeamRunner:
         template = pipeline.options.view_as(GoogleCloudOptions).template_location
         handed_over = self.name == "DataflowRunner" and template
         try:
-            with self._sharing():
+            with self._sharing(pipeline.options):
                 result = pipeline.run()
             state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is

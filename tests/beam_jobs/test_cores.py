@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 
 from beam_jobs.cores import PROCESSES, shared_by, usable_cores
+from beam_jobs.runners import BeamRunner
 
 PROJECT = Path(__file__).parents[2]
 TOLD = "import os; from beam_jobs.cores import usable_cores; print(usable_cores(), os.environ.get('OMP_NUM_THREADS'))"
@@ -46,3 +48,15 @@ def test_a_process_that_is_started_takes_its_share() -> None:
     with shared_by(1000):
         run = subprocess.run([sys.executable, "-c", TOLD], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["1", "1"]
+
+
+@pytest.mark.parametrize(("mode", "told"), [("multi_processing", "3"), ("in_memory", "none")])
+def test_workers_that_a_local_run_starts_are_told(tmp_path: Path, mode: str, told: str) -> None:
+    flags = ("--direct_num_workers=3", f"--direct_running_mode={mode}")
+    with BeamRunner("DirectRunner", flags) as runner:
+        pipeline = beam.Pipeline(options=runner.options(job="cores"))
+        said = pipeline | beam.Create([1]) | beam.Map(lambda _: os.environ.get(PROCESSES, "none"))
+        said | beam.io.WriteToText(str(tmp_path / "said"), shard_name_template="")
+        runner.wait(pipeline)
+    assert (tmp_path / "said").read_text().split() == [told]
+    assert PROCESSES not in os.environ

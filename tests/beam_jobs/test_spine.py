@@ -91,8 +91,11 @@ def test_what_is_done_is_not_done_again(undisturbed: Path, run_arguments: RunArg
         return {path: path.stat().st_mtime_ns for path in files if path.suffix in (".tar", ".parquet", ".npy")}
 
     before = times()
+    leftover = undisturbed / "images" / ".unfinished-by-a-writer-that-was-killed"
+    leftover.write_bytes(b"half")
     assert main(run_arguments(undisturbed)) == 0
     assert times() == before
+    assert not leftover.exists()
 
 
 def test_webdataset_reads_the_training_shards(undisturbed: Path) -> None:
