@@ -25,6 +25,7 @@ REQUIRES = [
     "fastwarc>=2.0",
     "msgspec>=0.19",
     "selectolax>=1.0",
+    "stringzilla>=5",
     "zstandard",
     # images
     "aiohttp>=3.14",

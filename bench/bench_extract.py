@@ -1,7 +1,7 @@
 """Extraction: a WAT beside cc2dataset, and pages beside a bare parse; processor time of one core, and memory.
 
 Writes a WAT and a WARC file as Common Crawl lays them out (see drawn_archives.py), and then measures in one run, the
-best of several rounds each, in turns:
+best of several rounds each, in turns, each in a process of its own, so that none runs in a heap that others have used:
 
     fastwarc    the floor: decompression and iteration over the records
     cc2dataset  itself where it is installed, else its rules alone over records parsed by simdjson: somewhat faster
@@ -10,7 +10,7 @@ best of several rounds each, in turns:
 
 Checks that every pair of cc2dataset's is among ours under the same uid. Then reads files of several sizes, each in a
 process of its own, and prints the most memory that it held.
-Usage: python bench/bench_extract.py [--megabytes 64] [--rounds 3] [--wat FILE]
+Usage: python bench/bench_extract.py [--megabytes 64] [--rounds 5] [--wat FILE]
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -72,15 +73,20 @@ def by_its_rules(file: Path) -> list[tuple[str, str, str, str]]:
     return found
 
 
+def by_itself(file: Path) -> list[Any]:
+    from cc2dataset.main import process_wat
+    from loguru import logger
+
+    logger.remove()
+    return list(process_wat(str(file), "image"))
+
+
 def cc2dataset() -> tuple[str, Callable[[Path], list[Any]]]:
     """The package's own reading of a file, or its rules."""
     try:
-        from cc2dataset.main import process_wat
-        from loguru import logger
-    except ImportError:
+        return f"cc2dataset {version('cc2dataset')}", by_itself
+    except PackageNotFoundError:
         return f"its rules, by simdjson {version('pysimdjson')}", by_its_rules
-    logger.remove()
-    return f"cc2dataset {version('cc2dataset')}", lambda file: list(process_wat(str(file), "image"))
 
 
 def by_us(file: Path) -> list[Any]:
@@ -108,15 +114,22 @@ def pages_bare(file: Path) -> int:
     return images
 
 
-def best(rounds: int, steps: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def best(rounds: int, file: Path, steps: dict[str, Callable[[Path], Any]]) -> dict[str, float]:
     """The least processor seconds of each step; the steps take turns, so that all meet the same machine."""
-    seconds: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            started = time.process_time()
-            step()
-            seconds[name] = min(seconds.get(name, float("inf")), time.process_time() - started)
+    seconds = dict.fromkeys(steps, float("inf"))
+    with ExitStack() as stack:
+        spawn = multiprocessing.get_context("spawn")
+        processes = {name: stack.enter_context(spawn.Pool(1)) for name in steps}
+        for _ in range(rounds):
+            for name, step in steps.items():
+                seconds[name] = min(seconds[name], processes[name].apply(_seconds, (step, file)))
     return seconds
+
+
+def _seconds(step: Callable[[Path], Any], file: Path) -> float:
+    started = time.process_time()
+    step(file)
+    return time.process_time() - started
 
 
 def peak(file: Path) -> float:
@@ -135,7 +148,7 @@ def _read_through(file: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=int, default=64, help="of each file, decompressed")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--wat", type=Path, help="a WAT file to read instead of a drawn one")
     given = parser.parse_args()
     name, by_them = cc2dataset()
@@ -148,19 +161,14 @@ def main() -> None:
         ours = {uid.as_py() for batch in by_us(wat) for uid in batch.column("uid")}
         assert theirs <= ours, f"{len(theirs - ours)} pairs of cc2dataset's are missing"
         size = floor(wat)
-        steps: dict[str, Callable[[], Any]] = {
-            "fastwarc": lambda: floor(wat),
-            "cc2dataset": lambda: by_them(wat),
-            "ours": lambda: by_us(wat),
-        }
-        seconds = best(given.rounds, steps)
+        seconds = best(given.rounds, wat, {"fastwarc": floor, "cc2dataset": by_them, "ours": by_us})
         packed = wat.stat().st_size
         print(f"WAT of {packed / 1e6:.0f} MB, {size / 1e6:.0f} MB decompressed, {len(theirs)} pairs; beside {name}")
         for step, spent in seconds.items():
             print(f"  {step:11s} {spent:7.2f} s  {size / spent / 1e6:7.0f} MB/s  {len(theirs) / spent:9.0f} pairs/s")
         print(f"  ours is {seconds['cc2dataset'] / seconds['ours']:.2f} times cc2dataset's speed per core")
         size, rows = floor(warc), pages_by_us(warc)
-        seconds = best(given.rounds, {"lexbor alone": lambda: pages_bare(warc), "ours": lambda: pages_by_us(warc)})
+        seconds = best(given.rounds, warc, {"lexbor alone": pages_bare, "ours": pages_by_us})
         print(f"WARC of {size / 1e6:.0f} MB decompressed, {rows} image references")
         for step, spent in seconds.items():
             print(f"  {step:12s} {spent:6.2f} s  {size / spent / 1e6:7.0f} MB/s  {rows / spent:9.0f} references/s")

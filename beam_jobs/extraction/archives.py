@@ -106,6 +106,8 @@ def iter_records(file: IO[bytes], wanted: Wanted) -> Iterator[Record]:
 
 def _whole_records(file: IO[bytes], position: int, wanted: Wanted) -> Generator[Record, None, int | None]:
     """Records that are whole members and spelled as usual. Returns where something else stands; None at the end."""
+    from stringzilla import find
+
     kinds = {kind.encode() for kind in wanted.kinds}
     worth, max_bytes, mark = wanted.worth, wanted.max_bytes, wanted.mark
     unread = tuple(b"WARC/1.0\r\nWARC-Type: %b\r\n" % kind for kind in kinds) if wanted.passed else ()
@@ -115,22 +117,21 @@ def _whole_records(file: IO[bytes], position: int, wanted: Wanted) -> Generator[
     try:
         while True:
             offset, data = next(members)
-            if len(data) < _SMALL and mark not in data and data.startswith(unread) and data.endswith(closing):
+            if len(data) < _SMALL and find(data, mark) < 0 and data.startswith(unread) and data.endswith(closing):
                 passed += 1
                 continue
             end = data.find(_GAP)
-            head = data[: end + 2]
             length = len(data) - end - 2 * len(_GAP)
-            start = head.find(_KIND) + len(_KIND)
+            start = data.find(_KIND, 0, end) + len(_KIND)
             if (
                 not data.startswith(_WARC)
                 or not data.endswith(_GAP)
                 or start < len(_KIND)
                 or length > max_bytes
-                or b"\r\nContent-Length: %d\r\n" % length not in head
+                or data.find(b"\r\nContent-Length: %d\r\n" % length, 0, end + 2) < 0
             ):
                 return offset
-            kind = bytes(head[start : head.find(b"\r", start)])
+            kind = bytes(data[start : data.find(b"\r", start)])
             if kind in kinds:
                 record = Record(offset, None, data, end + len(_GAP), len(data) - len(_GAP))
                 if worth is None or worth(record.headers, record.content):

@@ -22,13 +22,12 @@ _BASE = re.compile(r"(https?://[^/?#;\\\s\x00-\x20\[\]]+)((?:/[^/?#;.\s\x00-\x20
 class Joiner:
     """The links of one page. Raises nothing: a link that cannot be joined stays as it is, as in cc2dataset."""
 
-    __slots__ = ("_base", "_parts", "_prefixes", "odd")
+    __slots__ = ("_base", "_parts", "_prefixes")
 
     def __init__(self, base: str) -> None:
         self._base = base
         self._parts = _BASE.match(base)
         self._prefixes: dict[str, str] = {}
-        self.odd = self._parts is None  # whether some link may have led elsewhere than to http(s)
 
     def join(self, link: str) -> str:
         return link if link.startswith(("http://", "https://")) else self.joined(link)
@@ -40,17 +39,20 @@ class Joiner:
             if plain is not None:
                 first, rest = plain.groups()
                 return (self._prefixes.get(first) or self._prefix(first)) + rest
-        self.odd = True
         return join_as_cc2dataset(self._base, link)
 
     def _prefix(self, first: str) -> str:
         """Where a reference's first part leads: the root, the base's folder, or one above it."""
         assert self._parts is not None
         origin, path = self._parts.groups()
-        folders = [] if first == "/" else path.split("/")[1:-1]
-        up = first.count("../")
-        folders = folders[: max(0, len(folders) - up)] if up else folders
-        prefix = self._prefixes[first] = "/".join([origin, *folders, ""])
+        if first == "/":
+            prefix = f"{origin}/"
+        else:
+            folders = path.split("/")[1:-1]
+            up = first.count("../")
+            folders = folders[: max(0, len(folders) - up)] if up else folders
+            prefix = "/".join([origin, *folders, ""])
+        self._prefixes[first] = prefix
         return prefix
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 _GZIP = b"\x1f\x8b\x08"
 _MARKS = (10, 4)
-_READ = 1_048_576
+_READ = 262_144  # stays in a core's own cache
 _LONGEST = 67_108_864
 _TRAILER = 8
 _SHORTEST = 18
@@ -27,6 +27,7 @@ def whole_members(
     checksum. Longer ones than max_bytes are not opened.
     """
     import deflate
+    from stringzilla import find
 
     trailer = struct.Struct("<II").unpack_from
     decompress, checksum = deflate.gzip_decompress, deflate.crc32
@@ -35,10 +36,10 @@ def whole_members(
     if not data.startswith(_GZIP):
         return offset if data else None
     # The whole header of a member, where the next one's is the same, is found sooner than its first bytes.
-    mark = next((data[:length] for length in _MARKS if data.find(data[:length], 1) > 0), data[: _MARKS[-1]])
+    mark = next((data[:length] for length in _MARKS if find(data, data[:length], 1) > 0), data[: _MARKS[-1]])
     start, searched, more = 0, 1, True
     while True:
-        end = data.find(mark, searched)
+        end = find(data, mark, searched)
         if end < 0 and more:
             searched = max(len(data) - len(mark) - start, 1)
             offset += start

@@ -10,19 +10,21 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 import pyarrow as pa
+from stringzilla import find
 
 from beam_jobs.extraction.archives import Record, Wanted, iter_records
 from beam_jobs.extraction.options import ExtractOptions
 from beam_jobs.extraction.rows import Counts
 from beam_jobs.extraction.wat_columns import WatRows
 from beam_jobs.extraction.wat_record import (
-    BARE,
     IMAGE,
     Link,
     WatPage,
     image_links,
+    links_of,
     page_beside,
     parse_links,
+    told_links,
     whole_record,
 )
 
@@ -41,51 +43,43 @@ def wat_batches(file: IO[bytes], options: ExtractOptions, counts: Counts, *, nam
         closing=b"}",
         passed=lambda number: counts.add("records", "read", number),
     )
-    read = without_alt = 0
+    read = 0
     for record in iter_records(file, wanted):
         read += 1
-        links = image_links(record.data, record.begin, record.end, with_text=not options.wat_without_alt)
-        if not links:
+        if find(record.data, IMAGE, record.begin, record.end) < 0:
             if not record.content.rstrip().endswith(b"}"):
                 counts.bad_record(name, record.offset)
             continue
-        if links.count(BARE) == len(links) and not options.wat_without_alt:
-            without_alt += len(links)
-            continue
         try:
-            page, found, places, total = _read(record, links, options)
+            page, links, places, images = _read(record, options)
         except _DAMAGE:
             counts.bad_record(name, record.offset)
             continue
-        without_alt += total - rows.add(page, record.offset, found, places)
+        rows.without_alt += images - len(links)
+        if page is not None:
+            rows.add(page, record.offset, links, places)
         if rows.full:
-            yield rows.take()
-    if len(rows):
-        yield rows.take()
+            yield from rows.take()
+    yield from rows.take()
     if read:
         counts.add("records", "read", read)
-    if without_alt:
-        counts.add("references", "without_alt", without_alt)
+    if rows.without_alt:
+        counts.add("references", "without_alt", rows.without_alt)
 
 
-def _read(
-    record: Record, links: list[bytes], options: ExtractOptions
-) -> tuple[WatPage, list[Link], Sequence[int], int]:
-    """A record's page, its links and their places among so many images; fast where it is laid out as usual."""
-    if b"" not in links:
-        places: Sequence[int] = range(len(links))
-        told = links
-        if not options.wat_without_alt:
-            places = [place for place, link in enumerate(links) if link is not BARE]
-            told = [link for link in links if link is not BARE]
-        try:
-            return (
-                page_beside(record.data, record.begin, record.end, agent=options.agent),
-                parse_links(told),
-                places,
-                len(links),
-            )
-        except _DAMAGE:
-            pass
-    page, links = whole_record(record.content, agent=options.agent)
+def _read(record: Record, options: ExtractOptions) -> tuple[WatPage | None, list[Link], Sequence[int], int]:
+    """A record's page, if it has links to tell; those, and their places among so many images."""
+    data, end = record.data, record.end
+    places: Sequence[int]
+    try:
+        begin, mark = links_of(data, record.begin, end)
+        if options.wat_without_alt:
+            links = image_links(data, begin, end)
+            places, images = range(len(links)), len(links)
+        else:
+            links, places, images = told_links(data, begin, end, mark=mark)
+        page = page_beside(data, record.begin, begin, end, agent=options.agent) if links else None
+        return page, parse_links(links), places, images
+    except _DAMAGE:  # spelled in a way that is not looked for, or damaged
+        page, links = whole_record(record.content, agent=options.agent)
     return page, parse_links(links), range(len(links)), len(links)

@@ -7,10 +7,9 @@ their reason, and those without an alt-text are left out unless they are asked f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import compress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,9 @@ from beam_jobs.extraction.rows import shown
 from beam_jobs.extraction.wat_record import Link, WatPage
 from schemas.tables import PAIRS
 
+Places: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
+Failures: TypeAlias = dict[int, tuple[str, str]]
+
 _FETCHED = ("http://", "https://")
 try:
     # without OpenSSL, whose preparations take longer than the digest of a pair
@@ -32,93 +34,72 @@ except ImportError:
 
 
 class WatRows:
-    """Gathers records until they make a batch."""
+    """Gathers records until they make a batch. `without_alt`: how many links were left out of the batches so far."""
 
     def __init__(self, options: ExtractOptions, name: str) -> None:
         self._options = options
         self._name = name
+        self.without_alt = 0
         self._clear()
 
     def _clear(self) -> None:
         self._pages: list[WatPage] = []
         self._offsets: list[int] = []
         self._sizes: list[int] = []
-        self._forbidden: list[str | None] = []
-        self._texts: list[str | None] = []
-        self._sources: list[str] = []
-        self._urls: list[str] = []
+        self._links: list[Link] = []
         self._places: list[int] = []
-        self._failures: dict[int, tuple[str, str]] = {}
-        self._more: dict[int, Link] = {}
-
-    def __len__(self) -> int:
-        return len(self._urls)
 
     @property
     def full(self) -> bool:
-        return len(self._urls) >= self._options.rows_per_batch
+        return len(self._links) >= self._options.rows_per_batch
 
-    def add(self, page: WatPage, offset: int, links: Sequence[Link], places: Sequence[int]) -> int:
-        """A record's links, each with its place among the page's images; how many of them are rows."""
+    def add(self, page: WatPage, offset: int, links: Sequence[Link], places: Sequence[int]) -> None:
+        """A record's links, each with its place among the page's images."""
+        self._pages.append(page)
+        self._offsets.append(offset)
+        self._sizes.append(len(links))
+        self._links.extend(links)
+        self._places.extend(places)
+
+    def take(self) -> Iterator[pa.RecordBatch]:
+        """The rows so far, as one batch if there are any; none remain."""
+        pages, links, places = self._pages, self._links, self._places
+        page_of = np.repeat(np.arange(len(pages)), self._sizes)
         texts = [link.alt for link in links]
         if not all(texts) and not self._options.wat_without_alt:
-            links, places = list(compress(links, texts)), list(compress(places, texts))
-            texts = [link.alt for link in links]
+            told = [row for row, text in enumerate(texts) if text]
+            self.without_alt += len(texts) - len(told)
+            texts, links = [texts[row] for row in told], [links[row] for row in told]
+            places, page_of = [places[row] for row in told], page_of[told]
+        rows = len(links)
+        if not rows:
+            self._clear()
+            return
+        at = pa.array(page_of)
+        filled = [text or "" for text in texts]
         sources = [link.url or "" for link in links]
-        if texts:
-            for row, link in enumerate(links, len(self._urls)):
-                if link.title is not None or link.width is not None or link.height is not None:
-                    self._more[row] = link
-            self._pages.append(page)
-            self._offsets.append(offset)
-            self._sizes.append(len(texts))
-            self._forbidden.append(forbidding(page.directives, self._options) if page.directives else None)
-            self._urls.extend(self._resolved(page, sources))
-            self._texts.extend(texts)
-            self._sources.extend(sources)
-            self._places.extend(places)
-        return len(texts)
-
-    def _resolved(self, page: WatPage, sources: Sequence[str]) -> list[str]:
-        """Absolute URLs; the failures among them are noted by row."""
-        joiner = page.joiner
-        urls = [source if source.startswith(_FETCHED) else joiner.joined(source) for source in sources]
-        if not joiner.odd:
-            return urls
-        for place, url in enumerate(urls):
-            if not url.startswith(_FETCHED) or not sources[place]:
-                failed = _failure(url) if sources[place] else ("no_image_url", "the reference is empty")
-                self._failures[len(self._urls) + place] = failed
-                urls[place] = shown(url) if sources[place] else ""
-        return urls
-
-    def take(self) -> pa.RecordBatch:
-        """The rows so far, as one batch; none remain."""
-        rows = len(self._urls)
-        at = pa.array(np.repeat(np.arange(len(self._pages)), self._sizes))
-        filled = [text or "" for text in self._texts]
-        pairs = zip(filled, self._urls, strict=True)
-        sources = [shown(source) for source in self._sources] if self._failures else self._sources
-        reasons, messages = self._reasons(at)
+        urls, failures = _resolved(sources, pages, page_of)
+        reasons, messages = self._reasons(page_of, failures)
         words = _strings(filled)
-        licences = _strings([page.licence for page in self._pages]).take(at)
+        licences = _strings([page.licence for page in pages]).take(at)
+        pairs = zip(filled, urls, strict=True)
         columns = {
             "uid": _hexadecimal([_md5(f"{text}{url}".encode()).digest() for text, url in pairs]),
-            "url": _strings(self._urls),
+            "url": _strings(urls),
             "text": words,
             "clean_text": clean_alts(filled, words),
-            "alt_state": _alt_states(self._texts),
+            "alt_state": _alt_states(texts),
             "text_source": pa.repeat("alt", rows),
-            "page_url": _strings([page.url for page in self._pages]).take(at),
-            "src": _strings(sources),
+            "page_url": _strings([page.url for page in pages]).take(at),
+            "src": _strings([shown(source) for source in sources] if failures else sources),
             "reference": pa.repeat("src", rows),
-            **self._told_more(rows),
-            "page_title": _strings([page.title for page in self._pages]).take(at),
-            "page_language": _strings([page.language for page in self._pages]).take(at),
-            "position": pa.array(self._places, pa.int32()),
+            **_told_more(links),
+            "page_title": _strings([page.title for page in pages]).take(at),
+            "page_language": _strings([page.language for page in pages]).take(at),
+            "position": pa.array(places, pa.int32()),
             "licence": licences,
             "page_licence": licences,
-            "opt_out": _strings([",".join(page.directives) or None for page in self._pages]).take(at),
+            "opt_out": _strings([",".join(page.directives) or None for page in pages]).take(at),
             "source": pa.repeat(self._name, rows),
             "source_offset": pa.array(self._offsets, pa.int64()).take(at),
             "reason": reasons,
@@ -126,37 +107,60 @@ class WatRows:
         }
         self._clear()
         arrays = [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in PAIRS]
-        return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)
+        yield pa.RecordBatch.from_arrays(arrays, schema=PAIRS)
 
-    def _told_more(self, rows: int) -> dict[str, pa.Array]:
-        """Titles and declared sizes, which few links have."""
-        if not self._more:
-            return {}
-        titles: list[str | None] = [None] * rows
-        widths: list[int | None] = [None] * rows
-        heights: list[int | None] = [None] * rows
-        for row, link in self._more.items():
-            titles[row] = link.title if isinstance(link.title, str) else None
-            widths[row], heights[row] = _pixels(link.width), _pixels(link.height)
-        return {
-            "title": _strings(titles),
-            "declared_width": pa.array(widths, pa.int32()),
-            "declared_height": pa.array(heights, pa.int32()),
-        }
-
-    def _reasons(self, at: pa.Array) -> tuple[pa.Array, pa.Array]:
-        forbidden = self._forbidden if self._options.honour_opt_out and any(self._forbidden) else []
-        if not self._failures and not forbidden:
-            return pa.nulls(len(at), pa.string()), pa.nulls(len(at), pa.string())
-        reasons: list[str | None] = [None] * len(at)
-        messages: list[str | None] = [None] * len(at)
-        if forbidden:
-            for row, page in enumerate(at.to_pylist()):
+    def _reasons(self, page_of: Places, failures: Failures) -> tuple[pa.Array, pa.Array]:
+        forbidden = [forbidding(page.directives, self._options) if page.directives else None for page in self._pages]
+        honoured = self._options.honour_opt_out and any(forbidden)
+        rows = len(page_of)
+        if not failures and not honoured:
+            return pa.nulls(rows, pa.string()), pa.nulls(rows, pa.string())
+        reasons: list[str | None] = [None] * rows
+        messages: list[str | None] = [None] * rows
+        if honoured:
+            for row, page in enumerate(page_of.tolist()):
                 if forbidden[page] is not None:
                     reasons[row], messages[row] = "opted_out", f"the page says {forbidden[page]}"
-        for row, (reason, message) in self._failures.items():
+        for row, (reason, message) in failures.items():
             reasons[row], messages[row] = reason, message
         return _strings(reasons), _strings(messages)
+
+
+def _resolved(sources: list[str], pages: Sequence[WatPage], page_of: Places) -> tuple[list[str], Failures]:
+    """Absolute URLs; and by row why some lead nowhere."""
+    relative = [row for row, source in enumerate(sources) if not source.startswith(_FETCHED)]
+    urls = sources.copy()
+    failures: Failures = {}
+    for row, page in zip(relative, page_of[relative].tolist(), strict=True):
+        source = sources[row]
+        url = urls[row] = pages[page].joiner.joined(source)
+        if not source:
+            urls[row], failures[row] = "", ("no_image_url", "the reference is empty")
+        elif not url.startswith(_FETCHED):
+            urls[row], failures[row] = shown(url), _failure(url)
+    return urls, failures
+
+
+def _told_more(links: Sequence[Link]) -> dict[str, pa.Array]:
+    """Titles and declared sizes, which few links have."""
+    more = [
+        (row, link)
+        for row, link in enumerate(links)
+        if link.title is not None or link.width is not None or link.height is not None
+    ]
+    if not more:
+        return {}
+    titles: list[str | None] = [None] * len(links)
+    widths: list[int | None] = [None] * len(links)
+    heights: list[int | None] = [None] * len(links)
+    for row, link in more:
+        titles[row] = link.title if isinstance(link.title, str) else None
+        widths[row], heights[row] = _pixels(link.width), _pixels(link.height)
+    return {
+        "title": _strings(titles),
+        "declared_width": pa.array(widths, pa.int32()),
+        "declared_height": pa.array(heights, pa.int32()),
+    }
 
 
 def _strings(values: Sequence[Any]) -> pa.Array:

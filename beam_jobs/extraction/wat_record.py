@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+from stringzilla import Str, count, find
 
 from beam_jobs.extraction.consent import directives_of, speaks_of_consent
 from beam_jobs.extraction.joins import Joiner, join_as_cc2dataset
@@ -23,19 +24,15 @@ _IMAGE = "IMG@/src"
 _OPENING = b'{"path":0'
 # An image link from behind its path to its first brace, where `path` stands first and that brace ends the link; else
 # nothing. A cut that is wrong after all ends inside a string and is no JSON.
-_PLACE = rb'IMG@/src"(?:(?:(?<=\{"path":"IMG@/src")|(?<=\{"path": "IMG@/src"))'
-_TAIL = rb'((?:, ?"[^}]*")?\})|)'
-_LINKS = re.compile(_PLACE + _TAIL)
-# The same, with only the brace of a link that has nothing but a URL: most images have no alt-text.
-_TOLD = re.compile(_PLACE + rb'(?:, ?"url": ?"[^"\\}]*"(?=\}))?' + _TAIL)
-# One byte is one object in CPython, so that a look at the object mostly tells; where it does not, parsing does.
-BARE = bytes([0x7D])
-_LINKS_KEY = b'"Links":['
-_SPACED_LINKS_KEY = b'"Links": ['
+_LINKS = re.compile(rb'IMG@/src"(?:(?:(?<=\{"path":"IMG@/src")|(?<=\{"path": "IMG@/src"))((?:, ?"[^}]*")?\})|)')
+_ALT = b'"alt"'
+# The key of all links and an image link's beginning: compact, and with spaces.
+_SPELLINGS = ((b'"Links":[', b'{"path":"IMG@/src"'), (b'"Links": [', b'{"path": "IMG@/src"'))
 _HEADERS_READ = frozenset({"x-robots-tag", "tdm-reservation", "content-language"})
 
 
-Spelled = bytes | bytearray
+Spelled: TypeAlias = bytes | bytearray
+Fields: TypeAlias = tuple[tuple[str, str], ...]  # names and values
 
 
 class WatPage(msgspec.Struct, gc=False):
@@ -104,34 +101,56 @@ _decode_links = msgspec.json.Decoder(list[Link]).decode
 _decode_metas = msgspec.json.Decoder(list[_Meta]).decode
 
 
-def image_links(data: Spelled, begin: int, end: int, *, with_text: bool = True) -> list[bytes]:
-    """A record's image links as it spells them, from behind the path on; b"" for one of another spelling.
+def links_of(data: Spelled, begin: int, end: int) -> tuple[int, bytes]:
+    """Where a record's links begin, and what an image link begins with there; ValueError where that is not found."""
+    for key, mark in _SPELLINGS:
+        start = find(data, key, begin, end)
+        if start >= 0:
+            return start + len(key), mark
+    raise ValueError("the record has no links")
 
-    with_text: of those that have a URL alone, and no text, only BARE.
+
+def image_links(data: Spelled, begin: int, end: int) -> list[Spelled]:
+    """All image links as their record spells them, from behind the path to the brace; ValueError where one is
+    spelled in another way."""
+    links: list[Spelled] = _LINKS.findall(data, begin, end)
+    if b"" in links:
+        raise ValueError("an image link does not begin with its path")
+    return links
+
+
+def told_links(data: Spelled, begin: int, end: int, *, mark: bytes) -> tuple[list[Spelled], list[int], int]:
+    """The image links that have an alt-text, and maybe some others, as image_links cuts them; their places among all
+    images; how many images there are. ValueError where one is spelled in another way.
+
+    mark: what an image link begins with.
     """
-    return (_TOLD if with_text else _LINKS).findall(data, begin, end)
+    pieces = Str(data)[begin:end].split_iter(mark)
+    next(pieces)
+    links: list[Spelled] = []
+    places: list[int] = []
+    place = -1
+    for place, piece in enumerate(pieces):
+        if _ALT in piece:
+            links.append(bytes(piece[: find(piece, b"}") + 1]))
+            places.append(place)
+    if count(data, IMAGE, begin, end) != place + 1:
+        raise ValueError("an image link does not begin with its path")
+    return links, places, place + 1
 
 
-def page_beside(data: Spelled, begin: int, end: int, *, agent: str) -> WatPage:
-    """What a record says beside its links; ValueError where it is not laid out as expected."""
-    key = _LINKS_KEY
-    stop = data.find(key, begin, end)
-    if stop < 0:
-        key = _SPACED_LINKS_KEY
-        stop = data.find(key, begin, end)
-    if stop < 0:
-        raise ValueError("the record has no links")
-    stop += len(key)
-    return _page(_record(data[begin:stop] + data[data.rfind(b"]", stop, end) : end]), agent)
+def page_beside(data: Spelled, begin: int, links: int, end: int, *, agent: str) -> WatPage:
+    """What a record says beside its links, which begin at `links`; ValueError where it is no record."""
+    return _page(_record(data[begin:links] + data[data.rfind(b"]", links, end) : end]), agent)
 
 
-def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[bytes]]:
+def whole_record(content: bytes, *, agent: str) -> tuple[WatPage, list[Spelled]]:
     """A record decoded as a whole, the slow way for any spelling; the links as image_links cuts them."""
     record = _record(content)
     return _page(record, agent), _links(bytes(record.envelope.payload.response.html.links))
 
 
-def parse_links(links: Sequence[bytes]) -> list[Link]:
+def parse_links(links: Sequence[Spelled]) -> list[Link]:
     """Links as image_links cuts them; ValueError where one is no JSON."""
     if not links:
         return []
@@ -151,7 +170,7 @@ def _record(content: Spelled) -> _Record:
         raise ValueError(f"no WAT record: {error}") from error
 
 
-def _links(spelled: bytes) -> list[bytes]:
+def _links(spelled: bytes) -> list[Spelled]:
     links = json.loads(spelled)
     told = [
         {
@@ -174,29 +193,32 @@ def _page(record: _Record, agent: str) -> WatPage:
     target = record.envelope.header.target
     head = response.html.head or _Head()
     base = join_as_cc2dataset(target, head.base) if isinstance(head.base, str) else target
-    metas = _metas(head.metas, agent) if head.metas else []
+    metas = _metas(head.metas, agent) if head.metas else ()
     headers = _headers(bytes(response.headers))
+    language, directives = _declared(metas, headers, agent) if metas or headers else (None, ())
     title = head.title
     return WatPage(
         url=target,
         joiner=Joiner(base),
         title=(" ".join(title.split()) or None) if isinstance(title, str) else None,
-        language=_language(metas, headers) if metas or headers else None,
+        language=language,
         licence=_licence(bytes(head.links)) if head.links else None,
-        directives=directives_of(metas, headers, agent=agent) if metas or headers else (),
+        directives=directives,
     )
 
 
-def _metas(spelled: msgspec.Raw, agent: str) -> list[tuple[str, str]]:
+def _metas(spelled: msgspec.Raw, agent: str) -> Fields:
     """The metas that are read: those of consent, and the language."""
     try:
         metas = _decode_metas(spelled)
     except msgspec.MsgspecError:
         metas = _metas_of_any_kind(bytes(spelled))
-    named = [(meta.name or meta.http_equiv, meta.content) for meta in metas]
-    return [
-        (name, content or "") for given, content in named if given and (name := _meta_read(given, agent)) is not None
+    read = [
+        (name, meta.content or "")
+        for meta in metas
+        if (given := meta.name or meta.http_equiv) and (name := _meta_read(given, agent)) is not None
     ]
+    return tuple(read)
 
 
 def _metas_of_any_kind(spelled: bytes) -> list[_Meta]:
@@ -216,27 +238,33 @@ def _meta_read(spelled: str, agent: str) -> str | None:
     return name if name == "content-language" or speaks_of_consent(name, agent) else None
 
 
-def _headers(spelled: bytes) -> dict[str, list[str]]:
-    """The response headers that are read, by lower-case name."""
+def _headers(spelled: bytes) -> Fields:
+    """The response headers that are read, by lower-case name, line by line."""
     lower = spelled.lower()
-    if not (b"robots" in lower or b"tdm-res" in lower or b"language" in lower):
-        return {}
+    if find(lower, b"robots") < 0 and find(lower, b"tdm-res") < 0 and find(lower, b"language") < 0:
+        return ()
     found = json.loads(spelled)
-    return {
-        name.lower(): [clean(str(part)) for part in (value if isinstance(value, list) else [value])]
+    return tuple(
+        (name.lower(), clean(str(part)))
         for name, value in found.items()
         if name.lower() in _HEADERS_READ
-    }
+        for part in (value if isinstance(value, list) else [value])
+    )
 
 
-def _language(metas: Sequence[tuple[str, str]], headers: dict[str, list[str]]) -> str | None:
-    declared = [value for name, value in metas if name == "content-language"]
-    return next((value.strip() for value in [*declared, *headers.get("content-language", ())] if value.strip()), None)
+@lru_cache(maxsize=16_384)
+def _declared(metas: Fields, headers: Fields, agent: str) -> tuple[str | None, tuple[str, ...]]:
+    """The language and the directives that a page declares; most pages declare what others do."""
+    languages = [value.strip() for name, value in (*metas, *headers) if name == "content-language"]
+    lines: dict[str, list[str]] = {}
+    for name, value in headers:
+        lines.setdefault(name, []).append(value)
+    return next(filter(None, languages), None), directives_of(metas, lines, agent=agent)
 
 
 def _licence(spelled: bytes) -> str | None:
     """The URL of a `<link rel=license>`."""
-    if b"icense" not in spelled:
+    if find(spelled, b"icense") < 0:
         return None
     for link in json.loads(spelled):
         if "license" in str(link.get("rel") or "").lower().split() and isinstance(link.get("url"), str):

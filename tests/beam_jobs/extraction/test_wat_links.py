@@ -85,6 +85,36 @@ def test_all_that_cc2dataset_emits(wat_record: Record, separators: tuple[str, st
     assert details == {"records": {"read": 3}, "references": {"without_alt": 2}}
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "spaced"])
+def test_alt_texts_of_other_elements_are_not_an_images(wat_record: Record, separators: tuple[str, str]) -> None:
+    links = [
+        {"path": "AREA@/href", "url": "/map", "alt": "a map"},
+        image("bare.png"),
+        {"path": "INPUT@/src", "url": "go.png", "alt": "search"},
+        {**image("named.png"), "title": "alt"},
+        {"path": "A@/href", "url": "/x", "text": "IMG@/src"},
+        image("{{braces}}.png", "told"),
+    ]
+    data = wat_record("http://h.test/", links, separators=separators)
+    data += wat_record("http://h.test/", [*links, {"url": "order.png", "path": "IMG@/src"}], separators=separators)
+    rows, details = rows_of(data)
+    assert [(row["url"], row["text"], row["position"]) for row in rows] == [
+        ("http://h.test/{{braces}}.png", "told", 2),
+        ("http://h.test/{{braces}}.png", "told", 2),
+    ]
+    assert details["references"] == {"without_alt": 2 + 3}
+
+
+def test_pages_whose_texts_are_all_empty_make_no_batch(wat_record: Record) -> None:
+    rows, details = rows_of(wat_record("http://h.test/", [image("a", ""), image("b", "")]))
+    assert rows == []
+    assert details["references"] == {"without_alt": 2}
+    counts = Counts()
+    assert not list(
+        wat_batches(io.BytesIO(wat_record("http://h.test/", [image("a", "")])), ExtractOptions(), counts, name="a")
+    )
+
+
 def test_context_columns(wat_record: Record) -> None:
     head = {
         "Title": "  The\n title ",
