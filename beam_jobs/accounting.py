@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from beam_jobs.cores import turn
 from beam_jobs.dataflow.workers import step_hints
 from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
 from beam_jobs.storage.run_folder import RunFolder
@@ -100,9 +101,10 @@ class _DoShard(beam.DoFn):
             self._closed()
 
     def process(self, job: Job) -> Iterator[Marker]:
-        started = time.monotonic()
-        made = self._do(job.task)
-        seconds = time.monotonic() - started
+        with turn():
+            started = time.monotonic()
+            made = self._do(job.task)
+            seconds = time.monotonic() - started
         for ticket, tally in _tallies(made, job.tickets):
             yield record(self._work, ticket, tally, seconds=seconds)
 

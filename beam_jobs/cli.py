@@ -102,7 +102,8 @@ def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
         commands,
         "run",
         "Run a recipe's stages over sources; what is done already is not done again. Any other flag goes to Beam: "
-        "--runner, --direct_num_workers, --spark_master_url ...",
+        "--runner, --direct_num_workers, --spark_master_url ... Without --runner it runs on Prism where one was built "
+        "or downloaded, else in this process; PAIRMILL_RUNNER names another default.",
         "run --recipe base --source html:pages.txt --work out --runner DirectRunner",
     )
     _add_launch_arguments(parser)

@@ -1,17 +1,21 @@
-"""How many cores a process may use, where several workers of a job share a machine.
+"""What a worker may use, where several of a job share a machine or a process.
 
 In: what the system allows, and how many share it: PAIRMILL_PROCESSES in the environment, 1 without. Out: a number of
-threads or processes to start. What is made does not depend on it.
+threads or processes to start; a turn, where a process is handed several shards at once. What is made does not depend
+on it.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 PROCESSES = "PAIRMILL_PROCESSES"
 _MODELS_THREADS = "OMP_NUM_THREADS"
+_turns: AbstractContextManager[Any] = nullcontext()
 
 
 def usable_cores() -> int:
@@ -34,6 +38,22 @@ def shared_by(processes: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Within it, shards that this process is handed at once take turns: each uses all of the cores, and memory."""
+    global _turns
+    before, _turns = _turns, threading.Lock()
+    try:
+        yield
+    finally:
+        _turns = before
+
+
+def turn() -> AbstractContextManager[Any]:
+    """A shard's turn; at once, unless they are to be taken."""
+    return _turns
 
 
 def _cores() -> int:

@@ -3,8 +3,8 @@
 In: the flags that are not ours. Out: a BeamRunner that gives each pipeline its options and waits for it, or a Refusal.
 Nothing is started, built or fetched before the runner is entered.
 
-    DirectRunner    in this process, by Beam's FnApiRunner (never by a Prism that Beam may find or fetch)
-    PrismRunner     a Prism, built once with Go and kept
+    PrismRunner     a Prism, built once with Go and kept; the default where there is one
+    DirectRunner    in this process, by Beam's FnApiRunner (never by a Prism that Beam may find or fetch); else
     SparkRunner     Spark's job server, fetched once; local unless --spark_master_url says otherwise; or jars to submit
     FlinkRunner     Flink's job server, fetched or assembled once; local unless --flink_master says otherwise
     DataflowRunner, PortableRunner     as Beam has them
@@ -13,6 +13,7 @@ Nothing is started, built or fetched before the runner is entered.
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import threading
 from argparse import ArgumentParser
@@ -26,29 +27,28 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     GoogleCloudOptions,
-    JobServerOptions,
     PipelineOptions,
-    PrismRunnerOptions,
 )
-from apache_beam.runners.portability.job_server import StopOnExitJobServer
-from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from beam_jobs.cores import shared_by
+from beam_jobs.cores import one_at_a_time, shared_by
 from beam_jobs.dataflow.flags import check_installed
 from beam_jobs.dataflow.workers import shape_job
 from beam_jobs.flink_runner import KeptFlinkRunner, hand_over
+from beam_jobs.prism_runner import KeptPrismRunner, works_here
 from beam_jobs.progress import say
 from beam_jobs.quiet import quiet_beam
 from beam_jobs.servers.flink import check_flink, flink_options
 from beam_jobs.servers.java import java_program
-from beam_jobs.servers.prism import find_prism
+from beam_jobs.servers.prism import find_prism, prism_is_here
 from beam_jobs.servers.spark_flags import check_spark, spark_options
 from beam_jobs.servers.tied import tied
 from beam_jobs.shuffle import SpillsToFiles
 from beam_jobs.spark_runner import JarSparkRunner, submit_or_hand_over
 from schemas.refusal import HandedOver, JobFailed, Refusal, unknown
 
+# The environment variable that names another default.
+DEFAULT = "PAIRMILL_RUNNER"
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
 # Of Prism, Beam hears how a pipeline goes in one request, which ends the pipeline when it times out: after 300 s.
@@ -81,20 +81,6 @@ class InProcessRunner(PipelineRunner, SpillsToFiles):
             self.remove_spilled()
 
 
-class KeptPrismRunner(PrismRunner):
-    """Beam's PrismRunner with one server for all pipelines of the same options.
-
-    Beam's own keeps whichever server was asked for first, also one that could not be had.
-    """
-
-    def default_job_server(self, options: PipelineOptions) -> StopOnExitJobServer:
-        key = str(options.view_as(PrismRunnerOptions)) + str(options.view_as(JobServerOptions))
-        if key not in _PRISM_SERVERS:
-            _PRISM_SERVERS[key] = StopOnExitJobServer(PrismJobServer(options))
-        return _PRISM_SERVERS[key]
-
-
-_PRISM_SERVERS: dict[str, StopOnExitJobServer] = {}
 _OUR_RUNNERS: dict[str, type[PipelineRunner]] = {
     "DirectRunner": InProcessRunner,
     "PrismRunner": KeptPrismRunner,
@@ -146,10 +132,12 @@ class BeamRunner:
         return options
 
     def _sharing(self, options: PipelineOptions) -> AbstractContextManager[None]:
-        """What tells worker processes that we start how many of them share this machine."""
+        """What tells worker processes that we start how many of them share this machine, and threads to take turns."""
         direct = options.view_as(DirectOptions)
         if self.name == "DirectRunner" and direct.direct_running_mode == "multi_processing":
             return shared_by(direct.direct_num_workers)
+        if self.name == "PrismRunner" and works_here(options):
+            return one_at_a_time()
         return nullcontext()
 
     def wait(self, pipeline: beam.Pipeline) -> None:
@@ -162,6 +150,9 @@ class BeamRunner:
             state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is
             raise PipelineFailed(_last_words(error)) from error
+        finally:
+            if isinstance(pipeline.runner, SpillsToFiles):
+                pipeline.runner.remove_spilled()
         if handed_over:
             raise HandedOver(f"the next stage's job is at {template}; after it has run, the same command goes on")
         if state != PipelineState.DONE:
@@ -175,7 +166,7 @@ class BeamRunner:
 def choose_runner(flags: Sequence[str]) -> BeamRunner:
     """Checks Beam's flags. A Refusal names the one that Beam does not have, or the program that is missing."""
     given = parse_flags(flags)
-    name = _runner_name(given["runner"] or "DirectRunner")
+    name = _runner_name(given["runner"]) if given["runner"] else _default_runner(given, flags)
     if name == "FlinkRunner" and not given["job_endpoint"]:
         java_program()
         check_flink(given, flags)
@@ -211,13 +202,23 @@ def _unknown_flag(flag: str, parser: ArgumentParser) -> Refusal:
     return Refusal(f"unknown option {name!r}: it is neither ours (see --help) nor Beam's{hint}")
 
 
-def _runner_name(given: str) -> str:
+def _default_runner(given: dict[str, Any], flags: Sequence[str]) -> str:
+    """What the environment names; else Prism where there is one, and this process where not or where its own flags
+    are given."""
+    if os.environ.get(DEFAULT):
+        return _runner_name(os.environ[DEFAULT], where=DEFAULT)
+    if any(flag.startswith("--direct_") for flag in flags):
+        return "DirectRunner"
+    return "PrismRunner" if given["prism_location"] or prism_is_here() else "DirectRunner"
+
+
+def _runner_name(given: str, *, where: str = "--runner") -> str:
     """Beam's way: any case, with or without `Runner` at the end."""
     names = {name.lower(): name for name in RUNNERS} | {name.lower(): to for name, to in _OTHER_NAMES.items()}
     lower = given.lower()
     found = names.get(lower) or names.get(f"{lower}runner")
     if found is None:
-        raise unknown("runner", given, RUNNERS, where="--runner")
+        raise unknown("runner", given, RUNNERS, where=where)
     return found
 
 

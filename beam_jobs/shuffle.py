@@ -16,21 +16,19 @@ from dataclasses import dataclass
 from typing import IO
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 
 Place = tuple[str, int, int]
 Grouped = tuple[int, dict[str, Iterable[bytes]]]
 
 
 class SpillsToFiles:
-    """Of a runner that holds shuffled elements in memory: whose pipelines put blobs into files of one folder.
-
-    All of its workers must see the same disk.
-    """
+    """Of a runner that holds shuffled elements in memory: whose pipelines put blobs into files of one folder."""
 
     _folder: str | None = None
 
-    def spill_folder(self) -> str:
-        """The folder, made when it is first asked for."""
+    def spill_folder(self, options: PipelineOptions) -> str | None:
+        """The folder, made when it is first asked for; None where workers of such options do not see this disk."""
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="pairmill-shuffle-")
         return self._folder
@@ -109,7 +107,7 @@ class CoGroupBlobs(beam.PTransform):
 
 def _folder_of(blobs: beam.PCollection) -> str | None:
     runner = blobs.pipeline.runner
-    return runner.spill_folder() if isinstance(runner, SpillsToFiles) else None
+    return runner.spill_folder(blobs.pipeline.options) if isinstance(runner, SpillsToFiles) else None
 
 
 def _spilled(grouped: tuple[int, Iterable[Place]], folder: str) -> tuple[int, Iterable[bytes]]:

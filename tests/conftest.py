@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Which runner is the default depends on what was built on the machine before; tests name those that they are of.
+os.environ.setdefault("PAIRMILL_RUNNER", "DirectRunner")
+
 
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:

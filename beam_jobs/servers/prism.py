@@ -28,9 +28,14 @@ def prism_path() -> Path:
     return cache_folder() / f"prism-{beam_version()}"
 
 
+def prism_is_here() -> bool:
+    """Whether a Prism was built or downloaded before."""
+    return prism_path().exists() or _downloaded() is not None
+
+
 def prism_may_start() -> bool:
     """Whether a Prism is here or could be built here; one may still be downloadable."""
-    return prism_path().exists() or _downloaded() is not None or shutil.which("go") is not None
+    return prism_is_here() or shutil.which("go") is not None
 
 
 def find_prism(tell: Callable[[str], None]) -> str:
