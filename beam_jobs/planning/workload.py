@@ -13,6 +13,7 @@ from beam_jobs.planning.constants import Constants, StageConstants
 from beam_jobs.planning.groups import group_work
 from beam_jobs.planning.machines import Settings
 from beam_jobs.planning.models import embedding_width, model_flops, model_of
+from beam_jobs.report.shard_rows import MOST_ROWS
 from filters.registry import make_scorers
 from filters.scorer import IMAGE, Scorer
 from schemas.recipe import STAGES, Recipe
@@ -66,7 +67,7 @@ def _rows(recipe: Recipe, pairs: int, constants: Constants, settings: Settings) 
     pictures = planned * kept["download"]
     selected = pictures * kept["select"]
     rows = {"extract": float(pairs), "preselect": found, "download": planned, "select": pictures}
-    rows |= {"write": selected, "report": float(pairs)}
+    rows |= {"write": selected, "report": pairs * min(1.0, MOST_ROWS / max(planned, 1.0))}
     for stage, asked, come in (
         ("corpus", bool(recipe.corpus.counters), found),
         ("score", bool(recipe.score), pictures),

@@ -146,7 +146,9 @@ class Duplicates:
 
     def _shown(self, name: str) -> Group:
         entries = sorted(self._members[name])[: self.members_shown]
-        return Group(self._sizes_of[name], tuple(map(self._member, entries)))
+        # Of some shards alone, members are fewer than the grouper counted.
+        size = max(self._sizes_of[name], self._large.get(name, 0))
+        return Group(size, tuple(map(self._member, entries)))
 
     @staticmethod
     def _member(entry: tuple[bool, float, int, Place]) -> Member:

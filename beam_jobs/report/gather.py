@@ -23,6 +23,7 @@ from beam_jobs.report.known_hits import KnownHits
 from beam_jobs.report.said import CaptionsSaid, captioners_of
 from beam_jobs.report.samples import AtCuts, Place, Samples
 from beam_jobs.report.shard_rows import (
+    MOST_ROWS,
     ShardRows,
     Sidecars,
     find_sidecars,
@@ -105,13 +106,22 @@ class Findings:
 
 
 def gather(
-    work: str, recipe_name: str, recipe: Mapping[str, Any], ledgers: Sequence[str], *, truth: str | None = None
+    work: str,
+    recipe_name: str,
+    recipe: Mapping[str, Any],
+    ledgers: Sequence[str],
+    *,
+    truth: str | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> Findings:
-    """Reads a run folder; truth: the table of the embedded world's, where the run was made on it."""
+    """Reads a run folder; truth: the table of the embedded world's, where the run was made on it.
+
+    most_rows: of runs with more, some shards are read. What the ledgers tell is of all rows even then.
+    """
     folder = RunFolder(work)
     totals = read_totals(folder, ledgers)
     funnel = make_funnel(totals)
-    sidecars = find_sidecars(work, recipe_name, ledgers)
+    sidecars = find_sidecars(work, recipe_name, ledgers, most_rows=most_rows)
     steps, cuts = steps_of(recipe), cuts_of(recipe)
     columns = Columns(numeric_columns(sidecars), steps, cuts)
     images, failures = Images(), Failures()

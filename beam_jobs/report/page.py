@@ -67,6 +67,7 @@ def render(findings: Findings, *, resolve: tuple[str, ...] = ()) -> str:
         script=Markup(script),
         style=Markup(style),
         story=views.story(findings),
+        sampled=views.sampled(findings),
         headline=views.headline(findings),
         funnel=views.funnel_views(findings),
         losses_shown=views.LOSSES_SHOWN,

@@ -1,7 +1,8 @@
 """The rows of one image shard, with all that was learned of them side by side: what every count here is made of.
 
 In: a run folder, a recipe's name, and which sidecars there are. Out: one shard at a time, so that memory holds one
-shard and no more. Sidecars that do not hold the same rows in the same order are refused.
+shard and no more; of very large runs some shards, a fair sample. Sidecars that do not hold the same rows in the same
+order are refused.
 """
 
 from __future__ import annotations
@@ -29,13 +30,21 @@ IMAGE_NUMBERS = ("byte_size", "width", "height", "original_width", "original_hei
 SELECTED_COLUMNS = ("uid", "keep", "reason")
 
 
+# So many rows take a quarter of an hour on one core, and tell what a billion would.
+MOST_ROWS = 10_000_000
+
+
 @dataclass(frozen=True)
 class Sidecars:
-    """Where the rows of a run stand: its shards, and the scorers and groupers that have spoken of them."""
+    """Where the rows of a run stand: its shards, and the scorers and groupers that have spoken of them.
+
+    shards: those that are read; `left_out` others are not.
+    """
 
     folder: RunFolder
     recipe: str
     shards: tuple[int, ...]
+    left_out: int
     scores: tuple[str, ...]
     groups: tuple[str, ...]
     selected: bool
@@ -81,14 +90,20 @@ class ShardRows:
         return values.cast(pa.float64()).to_numpy().astype(np.float64)
 
 
-def find_sidecars(work: str, recipe: str, ledgers: Sequence[str]) -> Sidecars:
-    """The finished shards of a run, and those sidecars of the named ledgers that exist for its first one."""
+def find_sidecars(work: str, recipe: str, ledgers: Sequence[str], *, most_rows: int = MOST_ROWS) -> Sidecars:
+    """The finished shards of a run, and those sidecars of the named ledgers that exist for its first one.
+
+    Of more rows than most_rows every n-th shard: which shard a row lies in is up to a hash, so any are a fair sample.
+    """
     folder = RunFolder(work)
-    shards = tuple(shard for shard in Ledger(folder.ledger("download")).markers() if exists(folder.image_table(shard)))
+    markers = Ledger(folder.ledger("download")).markers()
+    every = max(1, -(-sum(marker.tally.rows_in for marker in markers.values()) // most_rows))
+    shards = tuple(shard for shard in list(markers)[::every] if exists(folder.image_table(shard)))
     first = shards[0] if shards else 0
     scores = tuple(label for label in _labels(ledgers, "score") if exists(folder.scores(label, first)))
     groups = tuple(label for label in _labels(ledgers, "group") if exists(folder.groups(label, first)))
-    return Sidecars(folder, recipe, shards, scores, groups, exists(folder.selected(recipe, first)))
+    left_out = len(markers) - len(list(markers)[::every])
+    return Sidecars(folder, recipe, shards, left_out, scores, groups, exists(folder.selected(recipe, first)))
 
 
 def _labels(ledgers: Sequence[str], stage: str) -> list[str]:

@@ -125,6 +125,18 @@ def story(findings: Findings) -> str:
     return told
 
 
+def sampled(findings: Findings) -> str:
+    """Which shards the page looked into, where not all."""
+    read, left_out = len(findings.sidecars.shards), findings.sidecars.left_out
+    if not left_out:
+        return ""
+    of = f"{number(read)} of {number(read + left_out)} image shards"
+    return (
+        f"Columns, examples, groups, hosts and formats are of {of}: a fair sample, "
+        "since rows lie in shards by hash. The funnel, its reasons and the stages are of all rows."
+    )
+
+
 def funnel_views(findings: Findings) -> list[StageView]:
     """The stages, their bars on one scale: the rows of the first."""
     if not findings.funnel:

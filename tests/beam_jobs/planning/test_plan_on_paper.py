@@ -188,6 +188,12 @@ def test_more_shards_than_names_have_digits_for_are_told(constants: Constants) -
     assert plan_of(constants, pairs=10**9).remarks == (said,)
 
 
+def test_the_report_reads_the_shards_of_ten_million_rows_at_most(constants: Constants) -> None:
+    """Of 100 million pairs 90 million rows are planned, and a ninth of them are read."""
+    rows = {each.stage: each.rows for each in plan_of(constants, pairs=100_000_000).stages}
+    assert rows["report"] == pytest.approx(100_000_000 / 9)
+
+
 def test_the_report_is_made_by_one_machine(constants: Constants) -> None:
     report = next(each for each in plan_of(constants).stages if each.stage == "report")
     assert report.seconds == pytest.approx(1 + 10 * 10)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from beam_jobs.report.gather import Findings, gather
+from beam_jobs.report.page import render
 from beam_jobs.storage.parquet import read_table, write_table
 from schemas.keys import uid_order
 
@@ -31,6 +32,20 @@ def test_the_funnel_is_that_of_the_ledgers(findings: Findings, made_run: Any) ->
     ]
     assert findings.reasons == made_run.reasons
     assert sum(findings.reasons.values()) == 240
+
+
+def test_of_more_rows_than_it_may_read_it_takes_a_fair_sample(findings: Findings, made_run: Any) -> None:
+    task = made_run.task
+    some = gather(task.work, task.recipe_name, task.recipe, task.ledgers, most_rows=110)
+    assert (findings.sidecars.shards, findings.sidecars.left_out) == ((0, 1, 2), 0)
+    assert (some.sidecars.shards, some.sidecars.left_out) == ((0, 2), 1)
+    assert some.funnel == findings.funnel
+    assert some.reasons == findings.reasons
+    read = sum(read_table(some.sidecars.folder.image_table(shard)).num_rows for shard in (0, 2))
+    assert some.failures.rows == read < findings.failures.rows == 210
+    assert {place.shard for place in some.cards} == {0, 2}
+    assert "are of 2 of 3 image shards" in render(some)
+    assert "image shards" not in render(findings)
 
 
 def test_histograms_hold_every_image_and_what_became_of_it(findings: Findings) -> None:
