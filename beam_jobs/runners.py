@@ -203,12 +203,11 @@ def _unknown_flag(flag: str, parser: ArgumentParser) -> Refusal:
 
 
 def _default_runner(given: dict[str, Any], flags: Sequence[str]) -> str:
-    """What the environment names; else Prism where there is one, and this process where not or where its own flags
-    are given."""
-    if os.environ.get(DEFAULT):
-        return _runner_name(os.environ[DEFAULT], where=DEFAULT)
+    """This process where its own flags are given; else what the environment names; else Prism where there is one."""
     if any(flag.startswith("--direct_") for flag in flags):
         return "DirectRunner"
+    if os.environ.get(DEFAULT):
+        return _runner_name(os.environ[DEFAULT], where=DEFAULT)
     return "PrismRunner" if given["prism_location"] or prism_is_here() else "DirectRunner"
 
 

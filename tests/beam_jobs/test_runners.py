@@ -70,7 +70,8 @@ def test_pipelines_in_sequence_give_the_same_files_on_each_runner(
             assert {path.name: path.read_text() for path in folder.iterdir()} == FILES
 
 
-def test_the_default_runner_spreads_over_processes_when_told_to(tmp_path: Path) -> None:
+def test_direct_runner_spreads_over_processes_when_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAIRMILL_RUNNER", "PrismRunner")
     folder = str(tmp_path)
     with choose_runner(["--direct_num_workers=2", "--direct_running_mode=multi_processing"]) as runner:
         pipeline = beam.Pipeline(options=runner.options(job="toy"))
@@ -198,8 +199,8 @@ def test_runners_are_named_as_beam_names_them(given: str) -> None:
     assert choose_runner([f"--runner={given}"]).name == "DirectRunner"
 
 
-def test_without_a_runner_it_is_the_one_in_this_process() -> None:
-    with choose_runner([]) as runner:
+def test_direct_runner_is_never_the_prism_that_beam_may_find() -> None:
+    with choose_runner(["--runner=DirectRunner"]) as runner:
         assert runner.options(job="toy").get_all_options()["runner"] == "beam_jobs.runners.InProcessRunner"
 
 
