@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCHED := .venv/.benched
 VLLM := .vllm
 DEMO ?= .demo
 
@@ -30,7 +31,7 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
 
-bench: $(INSTALLED)
+bench: $(BENCHED)
 	@for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 vllm: $(VLLM)/.installed
@@ -39,7 +40,7 @@ vllm: $(VLLM)/.installed
 constraints: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet uv
 	@{ echo '# Versions that are known to work together, for Python 3.10 to 3.12. Made by `make constraints`.'; \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra gcp --no-header --no-annotate \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra bench --extra gcp --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links setup.py; } > constraints.new
 	@mv constraints.new constraints.txt
 
@@ -49,6 +50,11 @@ clean:
 
 $(INSTALLED): setup.py constraints.txt
 	@sh deploy/make_venv.sh .venv
+	@touch $@
+
+# A peer that brings Spark along, which nothing but its own benchmark needs.
+$(BENCHED): $(INSTALLED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 $(VLLM)/.installed: deploy/vllm-lock.txt | $(INSTALLED)

@@ -89,6 +89,7 @@ EXTRAS = {
     "parser": PARSER,
     "text": TEXT,
     "peers": PEERS,
+    "bench": ["cc2dataset>=1.5"],
     "dev": [
         *CONCEPTS,
         *DEPLOY,

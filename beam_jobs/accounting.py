@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from beam_jobs.cores import turn
+from beam_jobs.cores import in_turn
 from beam_jobs.dataflow.workers import step_hints
 from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
 from beam_jobs.storage.run_folder import RunFolder
@@ -101,12 +101,14 @@ class _DoShard(beam.DoFn):
             self._closed()
 
     def process(self, job: Job) -> Iterator[Marker]:
-        with turn():
-            started = time.monotonic()
-            made = self._do(job.task)
-            seconds = time.monotonic() - started
+        made, seconds = in_turn(self._timed, job.task)
         for ticket, tally in _tallies(made, job.tickets):
             yield record(self._work, ticket, tally, seconds=seconds)
+
+    def _timed(self, task: Any) -> tuple[Tally | Mapping[str, Tally], float]:
+        started = time.monotonic()
+        made = self._do(task)
+        return made, time.monotonic() - started
 
 
 class DoShards(beam.PTransform):
