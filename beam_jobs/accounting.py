@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from beam_jobs.cores import in_turn
 from beam_jobs.dataflow.workers import step_hints
 from beam_jobs.storage.ledger import Ledger, Marker, Tally, Ticket
 from beam_jobs.storage.run_folder import RunFolder
+from beam_jobs.turns import in_turn
 
 __all__ = ["DoShards", "HandOut", "Job", "MarkDone", "Tally", "Ticket", "record"]
 

@@ -1,10 +1,13 @@
 """Beam's PrismRunner with one server for all pipelines of a run, and without what makes Prism slow or large.
 
 In: a pipeline. Out: the same, run by a Prism whose workers are threads of this process, unless options place them
-elsewhere.
+elsewhere; shards are done by the thread that waits for the pipeline's end.
 """
 
 from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -19,6 +22,7 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRu
 from apache_beam.runners.runner import PipelineResult
 
 from beam_jobs.shuffle import SpillsToFiles
+from beam_jobs.turns import taking_turns
 
 _SERVERS: dict[str, StopOnExitJobServer] = {}
 
@@ -46,6 +50,24 @@ def works_here(options: PipelineOptions) -> bool:
     """Whether Prism's workers are threads of this process."""
     portable = options.view_as(PortableOptions)
     return not portable.job_endpoint and portable.environment_type in (None, "LOOPBACK")
+
+
+def run_in_turns(pipeline: beam.Pipeline) -> str:
+    """Runs a pipeline whose workers are here to its end; its state. The calling thread does its shards, in turn."""
+    ended: Future[str] = Future()
+    with taking_turns() as turns:
+        result = pipeline.run()
+
+        def wait() -> None:
+            try:
+                ended.set_result(result.wait_until_finish())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the end is waited for
+                ended.set_exception(error)
+            turns.end()
+
+        threading.Thread(target=wait, name="pairmill-prism", daemon=True).start()
+        turns.serve()
+    return ended.result()
 
 
 class _Ends(PipelineVisitor):

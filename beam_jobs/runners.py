@@ -25,17 +25,18 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
 )
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from beam_jobs.cores import one_at_a_time, shared_by
+from beam_jobs.cores import shared_by
 from beam_jobs.dataflow.flags import check_installed
 from beam_jobs.dataflow.workers import shape_job
 from beam_jobs.flink_runner import KeptFlinkRunner, hand_over
-from beam_jobs.prism_runner import KeptPrismRunner, works_here
+from beam_jobs.prism_runner import KeptPrismRunner, run_in_turns, works_here
 from beam_jobs.progress import say
 from beam_jobs.quiet import quiet_beam
 from beam_jobs.servers.flink import check_flink, flink_options
@@ -51,6 +52,8 @@ from schemas.refusal import HandedOver, JobFailed, Refusal, unknown
 DEFAULT = "PAIRMILL_RUNNER"
 RUNNERS = ("DirectRunner", "PrismRunner", "SparkRunner", "FlinkRunner", "DataflowRunner", "PortableRunner")
 _OTHER_NAMES = {"FnApiRunner": "DirectRunner"}
+# Else Beam asks pip for all that is installed, for a log, at each pipeline that it submits: most of a second.
+_NO_FREEZE = "disable_logging_submission_environment"
 # Of Prism, Beam hears how a pipeline goes in one request, which ends the pipeline when it times out: after 300 s.
 _LONGEST_PIPELINE_SECONDS = 365 * 24 * 3600
 
@@ -124,6 +127,8 @@ class BeamRunner:
         ours = _OUR_RUNNERS.get(self.name)
         runner = f"{ours.__module__}.{ours.__name__}" if ours else self.name
         options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
+        if self.name != "DataflowRunner":
+            options.view_as(DebugOptions).add_experiment(_NO_FREEZE)
         if self.name == "DataflowRunner":
             shape_job(options, job, gpu=gpu)
         if self.name == "SparkRunner":
@@ -132,12 +137,10 @@ class BeamRunner:
         return options
 
     def _sharing(self, options: PipelineOptions) -> AbstractContextManager[None]:
-        """What tells worker processes that we start how many of them share this machine, and threads to take turns."""
+        """What tells worker processes that we start how many of them share this machine."""
         direct = options.view_as(DirectOptions)
         if self.name == "DirectRunner" and direct.direct_running_mode == "multi_processing":
             return shared_by(direct.direct_num_workers)
-        if self.name == "PrismRunner" and works_here(options):
-            return one_at_a_time()
         return nullcontext()
 
     def wait(self, pipeline: beam.Pipeline) -> None:
@@ -145,9 +148,12 @@ class BeamRunner:
         template = pipeline.options.view_as(GoogleCloudOptions).template_location
         handed_over = self.name == "DataflowRunner" and template
         try:
-            with self._sharing(pipeline.options):
-                result = pipeline.run()
-            state = PipelineState.DONE if handed_over else result.wait_until_finish()
+            if self.name == "PrismRunner" and works_here(pipeline.options):
+                state = run_in_turns(pipeline)
+            else:
+                with self._sharing(pipeline.options):
+                    result = pipeline.run()
+                state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is
             raise PipelineFailed(_last_words(error)) from error
         finally:

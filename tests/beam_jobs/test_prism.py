@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pytest
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
 from beam_jobs.accounting import DoShards, HandOut, Job, Tally, Ticket
-from beam_jobs.runners import choose_runner
+from beam_jobs.runners import PipelineFailed, choose_runner
 from beam_jobs.servers.prism import beam_version
 from beam_jobs.shuffle import GroupBlobs
 from schemas.refusal import Refusal
@@ -75,7 +76,7 @@ class Alone:
 
 def work_alone(task: Alone) -> Tally:
     at_work = Path(task.folder, "at-work")
-    alone = not at_work.exists()
+    alone = not at_work.exists() and threading.current_thread() is threading.main_thread()
     at_work.touch()
     time.sleep(0.05)
     at_work.unlink(missing_ok=True)
@@ -84,7 +85,7 @@ def work_alone(task: Alone) -> Tally:
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_shards_of_one_process_take_turns(name: str, tmp_path: Path, runner_flags: RunnerFlags) -> None:
-    """Each takes all cores, and the memory of a shard."""
+    """Each takes all cores, and the memory of a shard, of which the main thread gives most back."""
     jobs = [Job(Alone(str(tmp_path), shard), (Ticket("toy", shard, "f", "i"),)) for shard in range(12)]
     with choose_runner(runner_flags(name)) as runner:
         pipeline = beam.Pipeline(options=runner.options(job="toy"))
@@ -93,6 +94,23 @@ def test_shards_of_one_process_take_turns(name: str, tmp_path: Path, runner_flag
         alone | beam.Map(str) | beam.io.WriteToText(str(tmp_path / "alone"), shard_name_template="")
         runner.wait(pipeline)
     assert (tmp_path / "alone").read_text() == "12\n"
+
+
+def stumble(task: Alone) -> Tally:
+    time.sleep(0.05)
+    raise LookupError(f"no shard {task.shard}")
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_shard_that_fails_ends_the_pipeline_with_its_words(
+    name: str, tmp_path: Path, runner_flags: RunnerFlags
+) -> None:
+    jobs = [Job(Alone(str(tmp_path), 7), (Ticket("toy", shard, "f", "i"),)) for shard in range(12)]
+    with choose_runner(runner_flags(name)) as runner:
+        pipeline = beam.Pipeline(options=runner.options(job="toy"))
+        pipeline | HandOut(jobs) | beam.Reshuffle() | DoShards(str(tmp_path), stumble)
+        with pytest.raises(PipelineFailed, match=r"^LookupError: no shard 7 "):
+            runner.wait(pipeline)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
