@@ -127,10 +127,10 @@ class BeamRunner:
         ours = _OUR_RUNNERS.get(self.name)
         runner = f"{ours.__module__}.{ours.__name__}" if ours else self.name
         options = PipelineOptions([*self.filled, *self.flags, f"--runner={runner}"])
-        if self.name != "DataflowRunner":
-            options.view_as(DebugOptions).add_experiment(_NO_FREEZE)
         if self.name == "DataflowRunner":
             shape_job(options, job, gpu=gpu)
+        else:
+            options.view_as(DebugOptions).add_experiment(_NO_FREEZE)
         if self.name == "SparkRunner":
             named = options.view_as(GoogleCloudOptions)
             named.job_name = named.job_name or f"pairmill-{job}"

@@ -7,6 +7,7 @@ its process may use, and the memory of a shard; and what one thread frees, anoth
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Made = TypeVar("Made")
+_ENDED = "the pipeline has ended"
 
 
 class Turns:
@@ -22,20 +24,25 @@ class Turns:
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._ended = False
 
     def do(self, call: Callable[[], Any]) -> Any:
-        """What the call returns or raises. Raises RuntimeError where nobody serves any more."""
+        """What the call returns or raises. RuntimeError where it will not be done, since the end has come."""
         done: Future[Any] = Future()
-        self._calls.put((call, done))
-        if self._ended:
-            self._give_up()
+        with self._lock:
+            if self._ended:
+                raise RuntimeError(_ENDED)
+            self._calls.put((call, done))
         return done.result()
 
     def serve(self) -> None:
         """Does the calls of other threads until `end`, or until one is interrupted."""
         while (handed := self._calls.get()) is not None:
             call, done = handed
+            if self._ended:
+                done.set_exception(RuntimeError(_ENDED))
+                continue
             try:
                 done.set_result(call())
             except Exception as error:  # noqa: BLE001 - it is raised where the call came from
@@ -45,15 +52,10 @@ class Turns:
                 raise
 
     def end(self) -> None:
-        """Does no call that waits still."""
-        self._ended = True
-        self._give_up()
-        self._calls.put(None)
-
-    def _give_up(self) -> None:
-        while not self._calls.empty():
-            if (handed := self._calls.get()) is not None:
-                handed[1].set_exception(RuntimeError("the pipeline has ended"))
+        """No call is done from now on, also none that waits."""
+        with self._lock:
+            self._ended = True
+            self._calls.put(None)
 
 
 _turns: Turns | None = None
@@ -68,6 +70,7 @@ def taking_turns() -> Iterator[Turns]:
         yield _turns
     finally:
         _turns.end()
+        _turns.serve()  # whoever waits still is told of the end
         _turns = before
 
 
