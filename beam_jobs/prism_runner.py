@@ -55,19 +55,23 @@ def works_here(options: PipelineOptions) -> bool:
 def run_in_turns(pipeline: beam.Pipeline) -> str:
     """Runs a pipeline whose workers are here to its end; its state. The calling thread does its shards, in turn."""
     ended: Future[str] = Future()
-    with taking_turns() as turns:
-        result = pipeline.run()
+    try:
+        with taking_turns() as turns:
+            result = pipeline.run()
 
-        def wait() -> None:
-            try:
-                ended.set_result(result.wait_until_finish())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the end is waited for
-                ended.set_exception(error)
-            turns.end()
+            def wait() -> None:
+                try:
+                    ended.set_result(result.wait_until_finish())
+                except BaseException as error:  # noqa: BLE001 - it is raised where the end is waited for
+                    ended.set_exception(error)
+                turns.end()
 
-        threading.Thread(target=wait, name="pairmill-prism", daemon=True).start()
-        turns.serve()
-    return ended.result()
+            threading.Thread(target=wait, name="pairmill-prism", daemon=True).start()
+            turns.serve()
+        return ended.result()
+    finally:
+        if isinstance(pipeline.runner, SpillsToFiles):
+            pipeline.runner.remove_spilled()
 
 
 class _Ends(PipelineVisitor):

@@ -156,9 +156,6 @@ class BeamRunner:
                 state = PipelineState.DONE if handed_over else result.wait_until_finish()
         except Exception as error:  # in this process a worker's error comes as what it is
             raise PipelineFailed(_last_words(error)) from error
-        finally:
-            if isinstance(pipeline.runner, SpillsToFiles):
-                pipeline.runner.remove_spilled()
         if handed_over:
             raise HandedOver(f"the next stage's job is at {template}; after it has run, the same command goes on")
         if state != PipelineState.DONE:

@@ -30,7 +30,7 @@ IMAGE_NUMBERS = ("byte_size", "width", "height", "original_width", "original_hei
 SELECTED_COLUMNS = ("uid", "keep", "reason")
 
 
-# So many rows take a quarter of an hour on one core, and tell what a billion would.
+# So many rows take some twenty minutes on one core (planning/constants.yaml), and tell what a billion would.
 MOST_ROWS = 10_000_000
 
 
@@ -98,12 +98,13 @@ def find_sidecars(work: str, recipe: str, ledgers: Sequence[str], *, most_rows: 
     folder = RunFolder(work)
     markers = Ledger(folder.ledger("download")).markers()
     every = max(1, -(-sum(marker.tally.rows_in for marker in markers.values()) // most_rows))
-    shards = tuple(shard for shard in list(markers)[::every] if exists(folder.image_table(shard)))
+    chosen = list(markers)[::every]
+    shards = tuple(shard for shard in chosen if exists(folder.image_table(shard)))
     first = shards[0] if shards else 0
     scores = tuple(label for label in _labels(ledgers, "score") if exists(folder.scores(label, first)))
     groups = tuple(label for label in _labels(ledgers, "group") if exists(folder.groups(label, first)))
-    left_out = len(markers) - len(list(markers)[::every])
-    return Sidecars(folder, recipe, shards, left_out, scores, groups, exists(folder.selected(recipe, first)))
+    selected = exists(folder.selected(recipe, first))
+    return Sidecars(folder, recipe, shards, len(markers) - len(chosen), scores, groups, selected)
 
 
 def _labels(ledgers: Sequence[str], stage: str) -> list[str]:
